@@ -1,0 +1,97 @@
+"""Windows around a mask: cut out, paint, paste back; and how visible the result is.
+
+Small masks get small windows, so that cost follows the defect and not the image. A mask larger than the largest window is
+seen at a reduced scale; only its residual and alpha are enlarged again, so the background keeps its resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+Box = tuple[int, int, int, int]  # top, left, height, width
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square of the image, `side` source pixels wide, that the network sees as `size` pixels.
+
+    `top` and `left` may be negative and the square may end beyond the image: what lies outside is mirrored.
+    """
+
+    top: int
+    left: int
+    side: int
+    size: int
+
+
+def mask_box(mask: np.ndarray) -> Box | None:
+    """Return the bounding box of the nonzero pixels of an (H, W) mask, or None if there are none."""
+    left, top, width, height = cv2.boundingRect((mask != 0).view(np.uint8))
+    return (top, left, height, width) if width else None
+
+
+def choose_window(box: Box, image_hw: tuple[int, int], window_sizes: tuple[int, ...]) -> Window:
+    """Choose the smallest window that shows a mask's box with context on every side.
+
+    Args:
+        box: top, left, height and width of the mask, in source pixels.
+        image_hw: height and width of the image; the window is moved inside it where it fits.
+        window_sizes: the sizes the network was trained at, ascending, in pixels.
+
+    Returns:
+        A window whose scale is 1 unless the mask is too large for the largest size.
+    """
+    top, left, height, width = box
+    extent = max(height, width)
+    needed = extent + 2 * max(8, extent // 6)
+    size = next((s for s in window_sizes if s >= needed), window_sizes[-1])
+    side = max(size, needed)
+    corner = []
+    for start, length, limit in ((top, height, image_hw[0]), (left, width, image_hw[1])):
+        centred = start + length // 2 - side // 2
+        corner.append(min(max(centred, 0), limit - side) if limit >= side else (limit - side) // 2)
+    return Window(corner[0], corner[1], side, size)
+
+
+def extract(image: np.ndarray, window: Window) -> np.ndarray:
+    """Cut a window out of an image, mirroring what lies outside and reducing the scale where `side > size`.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8 or float32.
+        window: where and how large.
+
+    Returns:
+        (size, size) or (size, size, C) of the image's dtype; a copy.
+    """
+    height, width = image.shape[:2]
+    top, left, side = window.top, window.left, window.side
+    inner = image[max(top, 0) : top + side, max(left, 0) : left + side]
+    before, after = max(-top, 0), max(top + side - height, 0)
+    ahead, behind = max(-left, 0), max(left + side - width, 0)
+    if before or after or ahead or behind:
+        inner = cv2.copyMakeBorder(inner, before, after, ahead, behind, cv2.BORDER_REFLECT)
+    if side != window.size:
+        method = cv2.INTER_AREA if side > window.size else cv2.INTER_LINEAR
+        inner = cv2.resize(inner, (window.size, window.size), interpolation=method)
+    inner = np.ascontiguousarray(inner)
+    return inner.copy() if np.may_share_memory(inner, image) else inner
+
+
+def extract_mask(mask: np.ndarray, window: Window) -> np.ndarray:
+    """Cut a window out of a binary (H, W) mask; outside the image it is 0. Thin shapes survive a reduced scale.
+
+    Returns:
+        (size, size) uint8 in {0, 1}.
+    """
+    canvas = np.zeros((window.side, window.side), np.uint8)
+    top, left = max(window.top, 0), max(window.left, 0)
+    inner = mask[top : window.top + window.side, left : window.left + window.side]
+    y, x = top - window.top, left - window.left
+    canvas[y : y + inner.shape[0], x : x + inner.shape[1]] = inner != 0
+    if window.side == window.size:
+        return canvas
+    covered = cv2.resize(canvas.astype(np.float32), (window.size, window.size), interpolation=cv2.INTER_AREA)
+    return (covered > 0.2).astype(np.uint8)

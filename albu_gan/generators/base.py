@@ -1,0 +1,51 @@
+"""The interface that every generator shares."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from albu_gan.generators.config import GeneratorConfig
+
+
+class DefectGenerator(nn.Module):
+    """An encoder-decoder that paints defects into a clean window.
+
+    Subclasses implement `forward(window, class_masks, z) -> (residual, alpha)`; `composite` applies the result.
+    """
+
+    #: Height and width of a window must be multiples of this.
+    size_multiple: int = 16
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, window: Tensor, class_masks: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict what to add to the window.
+
+        Args:
+            window: (B, C, H, W) float in [-1, 1], H and W multiples of `size_multiple`.
+            class_masks: (B, K, H, W) float, 1 where a defect of that class is to be painted, else 0.
+            z: (B, latent_dim) float, standard normal.
+
+        Returns:
+            residual (B, C, H, W) in [-2, 2] and alpha (B, 1, H, W) in [0, 1].
+        """
+        raise NotImplementedError
+
+
+def composite(window: Tensor, class_masks: Tensor, residual: Tensor, alpha: Tensor) -> Tensor:
+    """Add `alpha * residual` to `window` inside the union of `class_masks`; bit-identical to `window` outside.
+
+    Args:
+        window: (B, C, H, W) float in [-1, 1].
+        class_masks: (B, K, H, W) float in {0, 1}.
+        residual: (B, C, H, W) float.
+        alpha: (B, 1, H, W) float in [0, 1].
+
+    Returns:
+        (B, C, H, W) float in [-1, 1].
+    """
+    inside = class_masks.amax(dim=1, keepdim=True)
+    return torch.clamp(window + inside * alpha * residual, -1.0, 1.0)

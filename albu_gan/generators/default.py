@@ -1,0 +1,123 @@
+"""The default generator: a residual U-Net on a pixel-unshuffled grid with a fine head for texture.
+
+A full-resolution U-Net spends most of its time where it has the fewest features. Here the window is folded by
+pixel-unshuffle (Shi et al. 2016) into a grid of a quarter of its side, where convolutions are dense and cheap; a small
+head at half resolution sees the window, the mask and noise again, so that grain and sharp edges are made at their own
+scale. z modulates features (FiLM, Perez et al. 2018) and mixes a fixed basis of white noise into the noise map, so that
+texture depends on z alone: smooth along a latent walk and identical on every device.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from albu_gan.generators.base import DefectGenerator
+from albu_gan.generators.config import GeneratorConfig
+
+NOISE_TILE = 128  # period of the noise, in pixels
+NOISE_TERMS = 16  # independent fields that z mixes
+
+
+class NoiseField(nn.Module):
+    """White noise as a linear function of the first entries of z: `sum_j z_j / |z| * basis_j`, of unit variance."""
+
+    basis: Tensor
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.terms = min(latent_dim, NOISE_TERMS)
+        self.register_buffer("basis", torch.randn(self.terms, NOISE_TILE, NOISE_TILE, generator=generator))
+
+    def forward(self, z: Tensor, height: int, width: int) -> Tensor:
+        """Return (B, 1, height, width), periodic with `NOISE_TILE` pixels."""
+        z = z[:, : self.terms]
+        weights = z / z.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        field = torch.tensordot(weights, self.basis.to(z.dtype), dims=1)
+        rows, columns = -(-height // NOISE_TILE), -(-width // NOISE_TILE)
+        return field.repeat(1, rows, columns)[:, None, :height, :width]
+
+
+class ModulatedBlock(nn.Module):
+    """Residual block whose hidden features are scaled and shifted by the style.
+
+    The residual stream itself stays linear (as in EDSR, Lim et al. 2017): one activation a block, half the passes
+    over memory of a pre-activation block.
+    """
+
+    def __init__(self, channels: int, style_dim: int, kernel_size: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2)
+        self.modulation = nn.Linear(style_dim, 2 * channels)
+        nn.init.zeros_(self.modulation.bias)
+        with torch.no_grad():
+            self.conv2.weight.mul_(0.3)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = self.modulation(style)[:, :, None, None].chunk(2, dim=1)
+        h = torch.addcmul(shift, self.conv1(x), 1 + scale)
+        return x + self.conv2(F.leaky_relu_(h, 0.2))
+
+
+class ResidualUnshuffleGenerator(DefectGenerator):
+    """See the module's docstring."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__(config)
+        channels, style_dim, fine = config.channels, config.style_dim, config.fine_channels
+        self.size_multiple = 4 * 2 ** (len(channels) - 1)
+        self.noise = NoiseField(config.latent_dim)
+        self.mapping = nn.Sequential(
+            nn.Linear(config.latent_dim + config.num_classes, style_dim),
+            nn.LeakyReLU(0.2),
+            nn.Linear(style_dim, style_dim),
+            nn.LeakyReLU(0.2),
+        )
+        # Per folded pixel: the window, the union of the masks and the noise, each 4 x 4; classes on the coarse grid.
+        self.stem = nn.Conv2d(16 * (config.in_channels + 2) + config.num_classes, channels[0], 3, padding=1)
+        # Painting needs more capacity than seeing: second convolutions are 1 x 1 in the encoder, 3 x 3 in the decoder.
+        self.encoder = nn.ModuleList(ModulatedBlock(c, style_dim, kernel_size=1) for c in channels[1:])
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:], strict=False)
+        )
+        self.coarse_noise = nn.Parameter(torch.zeros(1, channels[-1], 1, 1))
+        self.middle = ModulatedBlock(channels[-1], style_dim, kernel_size=1)
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(channels, channels[1:], strict=False))
+        self.decoder = nn.ModuleList(ModulatedBlock(c, style_dim, kernel_size=3) for c in channels[:-1])
+        folded = fine // 2
+        self.to_fine = nn.Conv2d(channels[0], 4 * folded, 3, padding=1)
+        self.fine_in = nn.Conv2d(folded + 4 * (config.in_channels + 2), fine, 3, padding=1)
+        self.fine_modulation = nn.Linear(style_dim, 2 * fine)
+        self.head = nn.Conv2d(fine, 4 * (config.in_channels + 1), 3, padding=1)
+        nn.init.zeros_(self.fine_modulation.bias)
+        with torch.no_grad():
+            self.head.weight.mul_(0.3)
+
+    def forward(self, window: Tensor, class_masks: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = window.shape[-2:]
+        inside = class_masks.amax(dim=1, keepdim=True)
+        present = class_masks.amax(dim=(2, 3))
+        style = self.mapping(torch.cat([z, present], dim=1))
+        noise = self.noise(z, height, width)
+        full = torch.cat([2 * window, 2 * inside - 1, noise], dim=1)
+
+        folded = torch.cat([F.pixel_unshuffle(full, 4), class_masks[:, :, 1::4, 1::4]], dim=1)
+        x = F.leaky_relu_(self.stem(folded), 0.2)
+        skips = []
+        for down, block in zip(self.down, self.encoder, strict=True):
+            skips.append(x)
+            x = block(F.leaky_relu_(down(x), 0.2), style)
+        step = self.size_multiple
+        x = self.middle(x + self.coarse_noise * noise[:, :, ::step, ::step], style)
+        for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            x = block(skips.pop() + F.interpolate(up(x), scale_factor=2.0, mode="nearest"), style)
+
+        fine = torch.cat([F.pixel_shuffle(F.leaky_relu_(self.to_fine(x), 0.2), 2), F.pixel_unshuffle(full, 2)], dim=1)
+        scale, shift = self.fine_modulation(style)[:, :, None, None].chunk(2, dim=1)
+        fine = F.leaky_relu_(torch.addcmul(shift, self.fine_in(fine), 1 + scale), 0.2)
+        out = F.pixel_shuffle(self.head(fine), 2).float()
+        residual, alpha = out[:, :-1], out[:, -1:]
+        return 2 * torch.tanh(residual), torch.sigmoid(alpha + 1)

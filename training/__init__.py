@@ -1,0 +1,1 @@
+"""Training, evaluation and benchmarks of albu-gan; not part of the installed package."""

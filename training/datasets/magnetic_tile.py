@@ -1,0 +1,60 @@
+"""Magnetic-tile defects (Huang, Qiu and Yuan 2018): `MT_Class/Imgs/*.jpg` with a PNG mask of the same stem."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from training.datasets.record import DataError, DefectDataset, Record
+
+
+class MagneticTileDataset(DefectDataset):
+    """Gray images of magnetic tiles; five classes of defect and clean tiles (`MT_Free`).
+
+    The files `exp1..exp6` are one tile at rising exposure, and tiles recur under far-apart numbers, so groups must come
+    from a table: `groups.csv` with columns `class,file,exposure,group` in the data folder.
+
+    Raises:
+        DataError: if the folder does not have this layout, or an image is missing from the table of groups.
+    """
+
+    class_names = ("blowhole", "break", "crack", "fray", "uneven")
+    channels = 1
+    licence = "no formal licence; the authors welcome use and ask to be cited"
+    source = "Huang, Qiu, Yuan: Surface defect saliency of magnetic tile, 2018"
+
+    def __init__(self, root: Path, groups: Path | None = None) -> None:
+        table_path = groups or root / "groups.csv"
+        if not table_path.is_file():
+            raise DataError(
+                f"{table_path}: no table of groups. Exposures of one tile must not be split; "
+                "give a CSV with the columns class,file,exposure,group"
+            )
+        with table_path.open(newline="") as file:
+            table = {(row["class"].lower(), Path(row["file"]).stem): row["group"] for row in csv.DictReader(file)}
+        self.records = []
+        for name in (*self.class_names, "free"):
+            folder = root / f"MT_{name.capitalize()}" / "Imgs"
+            if not folder.is_dir():
+                raise DataError(f"{folder}: no such folder; the magnetic-tile layout is MT_Class/Imgs/*.jpg|png")
+            for path in sorted(folder.glob("*.jpg")):
+                if (name, path.stem) not in table:
+                    raise DataError(f"{table_path}: no row for {name} {path.name}; add its group")
+                classes = frozenset() if name == "free" else frozenset({self.class_names.index(name)})
+                label = path.with_suffix(".png") if classes else None
+                self.records.append(
+                    Record(f"{name}/{path.stem}", path, label, table[name, path.stem], classes)
+                )
+
+    def read_mask(self, record: Record, image_hw: tuple[int, int]) -> np.ndarray:
+        if record.label_path is None:
+            return np.zeros(image_hw, np.uint8)
+        mask = cv2.imread(str(record.label_path), cv2.IMREAD_GRAYSCALE)
+        if mask is None:
+            raise DataError(f"{record.label_path}: the mask cannot be read; remove the image or repair the mask")
+        if mask.shape != image_hw:
+            raise DataError(f"{record.label_path}: mask is {mask.shape}, its image {image_hw}")
+        return np.where(mask > 127, np.uint8(min(record.classes) + 1), np.uint8(0))
