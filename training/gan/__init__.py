@@ -1,0 +1,1 @@
+"""The GAN trainer: data to windows, networks, losses, loop, export."""

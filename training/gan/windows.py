@@ -1,0 +1,296 @@
+"""From records to training windows: real defects, filled-in backgrounds, and clean windows for the same masks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from albu_gan.compositing import Window, choose_window, extract, extract_mask
+from training.datasets.record import DataError, DefectDataset, Record
+
+CONTEXT = 1.25  # a stored window is this much wider than what is cut from it, to leave room for shifts
+MIN_AREA = 6  # pixels; smaller specks of a mask are noise of the annotation
+THICK = 14  # pixels; a defect with a larger inscribed circle cannot be filled in believably
+
+
+@dataclass(frozen=True)
+class DefectWindow:
+    """A real defect with its surroundings.
+
+    Attributes:
+        image: (S, S, C) uint8, S = size * CONTEXT.
+        mask: (S, S) uint8, class index + 1; every labelled pixel of the window.
+        filled: (S, S, C) uint8, the defects inpainted away, or None where they are too thick for that.
+        box: top, left, height, width of the defect that the window was cut around.
+        class_index: of that defect.
+        size: network pixels.
+        scale: network pixels a source pixel.
+        group: of its record.
+        centre_yx: centre of the defect as a fraction of its image.
+        edges: which borders of its image the defect touches: top, left, bottom, right.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    filled: np.ndarray | None
+    box: tuple[int, int, int, int]
+    class_index: int
+    size: int
+    scale: float
+    group: str
+    centre_yx: tuple[float, float]
+    edges: tuple[bool, bool, bool, bool]
+
+
+def components(mask: np.ndarray) -> list[tuple[int, np.ndarray, tuple[int, int, int, int]]]:
+    """Return (class index, (H, W) bool mask, box) of each connected part of an index mask."""
+    parts = []
+    for value in np.unique(mask[mask > 0]):
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=8)
+        for index in range(1, count):
+            left, top, width, height, area = (int(v) for v in stats[index])
+            if area >= MIN_AREA:
+                parts.append((int(value) - 1, labels == index, (top, left, height, width)))
+    return parts
+
+
+def fill_defects(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """Inpaint every labelled pixel of a window (Telea 2004) and give it grain; None where a defect is too thick.
+
+    The grain is the image's own: what a median blur takes away, moved by a random looking but fixed shift.
+    """
+    labelled = cv2.dilate((mask > 0).astype(np.uint8), np.ones((5, 5), np.uint8))
+    if labelled.mean() > 0.5 or cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 3).max() > THICK:
+        return None
+    filled = cv2.inpaint(image if image.shape[2] == 3 else image[:, :, 0], labelled, 5, cv2.INPAINT_TELEA)
+    filled = filled.reshape(image.shape).astype(np.int16)
+    smooth = cv2.medianBlur(image, 5).reshape(image.shape)
+    grain = image.astype(np.int16) - smooth
+    grain[labelled > 0] = 0
+    moved = np.roll(grain, (image.shape[0] // 3, image.shape[1] // 2 - 5), axis=(0, 1))
+    return np.clip(np.where(labelled[:, :, None] > 0, filled + moved, filled), 0, 255).astype(np.uint8)
+
+
+def cut_defects(dataset: DefectDataset, records: list[Record], window_sizes: tuple[int, ...]) -> list[DefectWindow]:
+    """Cut a window around every connected defect of the records."""
+    windows = []
+    for record in tqdm([r for r in records if r.classes], desc="defect windows", unit="image", leave=False):
+        image, mask = dataset.read(record)
+        height, width = mask.shape
+        for class_index, _, box in components(mask):
+            tight = choose_window(box, (height, width), window_sizes)
+            side = int(tight.side * CONTEXT)
+            top = _shifted(tight.top, tight.side, side, height)
+            left = _shifted(tight.left, tight.side, side, width)
+            wide = Window(top, left, side, int(tight.size * CONTEXT))
+            scale = wide.size / wide.side
+            crop = extract(image, wide).reshape(wide.size, wide.size, dataset.channels)
+            index_mask = np.zeros((wide.size, wide.size), np.uint8)
+            for value in np.unique(mask[mask > 0]):
+                index_mask[extract_mask(mask == value, wide) > 0] = value
+            y, x = (box[0] - top) * scale, (box[1] - left) * scale
+            windows.append(
+                DefectWindow(
+                    crop,
+                    index_mask,
+                    fill_defects(crop, index_mask),
+                    (int(y), int(x), int(np.ceil(box[2] * scale)) + 1, int(np.ceil(box[3] * scale)) + 1),
+                    class_index,
+                    tight.size,
+                    scale,
+                    record.group,
+                    ((box[0] + box[2] / 2) / height, (box[1] + box[3] / 2) / width),
+                    (box[0] <= 1, box[1] <= 1, box[0] + box[2] >= height - 1, box[1] + box[3] >= width - 1),
+                )
+            )
+    return windows
+
+
+def _shifted(start: int, side: int, wider: int, limit: int) -> int:
+    """Start of a wider interval around [start, start + side), inside [0, limit) where it fits."""
+    centred = start - (wider - side) // 2
+    return min(max(centred, 0), limit - wider) if limit >= wider else (limit - wider) // 2
+
+
+class WindowBatches(Dataset[dict[str, Any]]):
+    """Batches of training windows; batch `i` depends on the seed and `i` alone, so a resumed run sees the same stream.
+
+    Every batch holds windows of one size. Classes are drawn evenly, then groups, then windows of the group, so that a
+    tile photographed fifteen times counts once. An item is a dict of arrays:
+
+    - real (B, H, W, C) uint8 and real_mask (B, H, W) uint8: a real defect;
+    - clean (B, H, W, C) uint8 and fake_mask (B, H, W) uint8: what is to be painted, with a mask of the same class;
+    - paired (B,) bool: `clean` is `real` with its defect filled in and `fake_mask` is `real_mask`.
+    """
+
+    def __init__(
+        self,
+        defects: list[DefectWindow],
+        backgrounds: list[np.ndarray],
+        batch_size: int,
+        window_sizes: tuple[int, ...],
+        paired_fraction: float,
+        seed: int,
+        length: int,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
+        if not defects:
+            raise DataError("no defect to learn from: no record of the training groups has a labelled pixel")
+        self.backgrounds = backgrounds
+        self.paired_fraction = paired_fraction
+        self.seed, self.length, self.rank, self.num_ranks = seed, length, rank, num_ranks
+        tree: dict[int, dict[int, dict[str, list[DefectWindow]]]] = defaultdict(lambda: defaultdict(dict))
+        for window in defects:
+            tree[window.size][window.class_index].setdefault(window.group, []).append(window)
+        self.tree = {size: dict(classes) for size, classes in tree.items()}
+        self.sizes = [size for size in window_sizes if size in self.tree]
+        count = {
+            size: {c: sum(map(len, groups.values())) for c, groups in self.tree[size].items()} for size in self.sizes
+        }
+        totals = {c: sum(count[s].get(c, 0) for s in self.sizes) for c in {w.class_index for w in defects}}
+        # Share of evenly drawn classes that falls to each size, and of each class within a size.
+        self.class_weights = {
+            size: {c: n / totals[c] / len(totals) for c, n in count[size].items()} for size in self.sizes
+        }
+        self.batch_sizes = {
+            size: int(min(4 * batch_size, max(2, round(batch_size * (window_sizes[-1] / size) ** 2 / 2))))
+            if size != window_sizes[-1]
+            else batch_size
+            for size in self.sizes
+        }
+        share = np.array([sum(self.class_weights[s].values()) / self.batch_sizes[s] for s in self.sizes])
+        self.size_probabilities = share / share.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        # The size is drawn from the step alone: all processes of one step work on windows of one size.
+        size = self.sizes[np.random.default_rng((self.seed, step)).choice(len(self.sizes), p=self.size_probabilities)]
+        rng = np.random.default_rng((self.seed, step, self.rank + 1))
+        weights = self.class_weights[size]
+        classes, odds = list(weights), np.array(list(weights.values()))
+        samples = []
+        for _ in range(self.batch_sizes[size]):
+            by_group = self.tree[size][classes[rng.choice(len(classes), p=odds / odds.sum())]]
+            samples.append(self._sample(by_group, rng))
+        return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
+
+    def _draw(self, by_group: dict[str, list[DefectWindow]], rng: np.random.Generator) -> DefectWindow:
+        groups = list(by_group)
+        windows = by_group[groups[rng.integers(len(groups))]]
+        return windows[rng.integers(len(windows))]
+
+    def _sample(self, by_group: dict[str, list[DefectWindow]], rng: np.random.Generator) -> dict[str, Any]:
+        window = self._draw(by_group, rng)
+        paired = window.filled is not None and rng.random() < self.paired_fraction
+        layers = [window.image, window.mask] + ([window.filled] if paired else [])
+        cut = jitter_crop(window, layers, rng)
+        flips = (bool(rng.integers(2)), bool(rng.integers(2)))
+        gain = rng.uniform(0.8, 1.2)
+        real, real_mask = brighten(flip(cut[0], flips), gain), flip(cut[1], flips)
+        if paired:
+            clean, fake_mask = brighten(flip(cut[2], flips), gain), real_mask
+        else:
+            other = self._draw(by_group, rng)
+            clean, fake_mask = self._unpaired(other, rng)
+        return {
+            "real": real,
+            "real_mask": real_mask,
+            "clean": clean,
+            "fake_mask": fake_mask,
+            "paired": np.bool_(paired),
+        }
+
+    def _unpaired(self, window: DefectWindow, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Put a real shape on a clean window from about the same place of another image."""
+        background = self.backgrounds[rng.integers(len(self.backgrounds))]
+        (mask,) = jitter_crop(window, [window.mask], rng)
+        if not any(window.edges):
+            mask = jitter_shape(mask, rng)
+        side = max(1, round(window.size / window.scale))
+        corner = []
+        for axis, limit in enumerate(background.shape[:2]):
+            centre = (window.centre_yx[axis] + rng.uniform(-0.15, 0.15)) * limit
+            start = int(np.clip(centre - side / 2, 0, max(0, limit - side)))
+            if window.edges[axis]:
+                start = 0
+            elif window.edges[axis + 2]:
+                start = limit - side
+            corner.append(start if limit >= side else (limit - side) // 2)
+        clean = extract(background, Window(corner[0], corner[1], side, window.size))
+        clean = clean.reshape(window.size, window.size, background.shape[2])
+        flips = (bool(rng.integers(2)), bool(rng.integers(2)))
+        return brighten(flip(clean, flips), rng.uniform(0.8, 1.2)), flip(mask, flips)
+
+
+def jitter_crop(window: DefectWindow, layers: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """Rescale a stored window a little and cut `size` pixels that contain its defect."""
+    size, stored = window.size, window.image.shape[0]
+    factor = max(rng.uniform(0.85, 1.15), (size + 1) / stored)
+    top, left, height, width = (v * factor for v in window.box)
+    if max(height, width) > size - 4:
+        factor = (size + 1) / stored
+        top, left, height, width = (v * factor for v in window.box)
+    scaled = max(size, round(stored * factor))
+    offsets = []
+    for start, length in ((top, height), (left, width)):
+        low, high = max(0, int(np.ceil(start + length)) - size), min(scaled - size, int(start))
+        offsets.append(int(rng.integers(low, high + 1)) if high >= low else int(np.clip(low, 0, scaled - size)))
+    y, x = offsets
+    cut = []
+    for layer in layers:
+        method = cv2.INTER_NEAREST if layer.ndim == 2 else cv2.INTER_LINEAR
+        resized = cv2.resize(layer, (scaled, scaled), interpolation=method)
+        if layer.ndim == 3:
+            resized = resized.reshape(scaled, scaled, layer.shape[2])
+        cut.append(resized[y : y + size, x : x + size])
+    return cut
+
+
+def jitter_shape(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rotate, scale and shift an index mask within its window; unchanged where it would leave the window."""
+    left, top, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
+    if not width:
+        return mask
+    size = mask.shape[0]
+    centre = (left + width / 2, top + height / 2)
+    matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-12, 12), rng.uniform(0.8, 1.2))
+    matrix[:, 2] += [rng.uniform(-1, 1) * size / 8, rng.uniform(-1, 1) * size / 8]
+    moved = cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_NEAREST)
+    return moved if (moved > 0).sum() >= 0.6 * (mask > 0).sum() else mask
+
+
+def flip(array: np.ndarray, flips: tuple[bool, bool]) -> np.ndarray:
+    """Mirror up-down and left-right."""
+    array = array[::-1] if flips[0] else array
+    return array[:, ::-1] if flips[1] else array
+
+
+def brighten(image: np.ndarray, gain: float) -> np.ndarray:
+    """Multiply a uint8 image by `gain`, saturating."""
+    return cv2.convertScaleAbs(np.ascontiguousarray(image), alpha=gain).reshape(image.shape)
+
+
+def load_backgrounds(dataset: DefectDataset, records: list[Record]) -> list[np.ndarray]:
+    """Read the clean images; without any, the defective images with their defects filled in."""
+    clean = dataset.clean_records(records)
+    if clean:
+        return [dataset.read_image(r) for r in tqdm(clean, desc="clean images", unit="image", leave=False)]
+    filled = []
+    for record in records:
+        image, mask = dataset.read(record)
+        done = fill_defects(image, mask)
+        if done is not None:
+            filled.append(done)
+    if not filled:
+        raise DataError("no clean image, and no defective one whose defects could be filled in; add clean images")
+    return filled
+
