@@ -95,3 +95,86 @@ def extract_mask(mask: np.ndarray, window: Window) -> np.ndarray:
         return canvas
     covered = cv2.resize(canvas.astype(np.float32), (window.size, window.size), interpolation=cv2.INTER_AREA)
     return (covered > 0.2).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A painted defect, ready to be added to an image of the same size as the one it was made for.
+
+    Attributes:
+        top: first row in the image.
+        left: first column in the image.
+        mask: (h, w) bool, the label; nothing else changes.
+        residual: (h, w, 1 or 3) float32, what is added, in units of the full range of the image.
+        class_index: of the defect.
+    """
+
+    top: int
+    left: int
+    mask: np.ndarray
+    residual: np.ndarray
+    class_index: int
+
+
+def patch_residual(residual: np.ndarray, window: Window, box: Box) -> np.ndarray:
+    """Bring what the network added to a window back to source pixels and cut out a mask's box.
+
+    Args:
+        residual: (size, size, C) float32, 0 outside the window's mask.
+        window: that the residual belongs to.
+        box: top, left, height, width in the image; inside the window.
+
+    Returns:
+        (height, width, C) float32.
+    """
+    top, left, height, width = box
+    if window.side != window.size:
+        residual = cv2.resize(residual, (window.side, window.side), interpolation=cv2.INTER_LINEAR)
+        residual = residual.reshape(window.side, window.side, -1)
+    y, x = top - window.top, left - window.left
+    return residual[y : y + height, x : x + width]
+
+
+def paste(image: np.ndarray, patch: Patch) -> None:
+    """Add a patch to `image` in place; pixels outside `patch.mask` stay bit-identical.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8, or float32 in [0, 1].
+        patch: inside the image. Where its channels are not the image's, their mean goes to every channel.
+    """
+    height, width = patch.mask.shape
+    region = image[patch.top : patch.top + height, patch.left : patch.left + width]
+    residual = _fit_channels(patch.residual, image)
+    if image.dtype == np.uint8:
+        painted = np.clip(np.rint(region + 255.0 * residual), 0, 255).astype(np.uint8)
+    else:
+        painted = np.clip(region + residual, 0, 1).astype(image.dtype)
+    mask = patch.mask if image.ndim == 2 else patch.mask[:, :, None]
+    np.copyto(region, painted, where=mask)
+
+
+def _fit_channels(residual: np.ndarray, image: np.ndarray) -> np.ndarray:
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if residual.shape[2] not in (1, channels):
+        residual = residual.mean(axis=2, keepdims=True)
+    return residual[:, :, 0] if image.ndim == 2 else residual
+
+
+def contrast(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
+    """How visible a defect is: the 75th percentile, over its mask, of the largest absolute channel change.
+
+    Args:
+        before: (h, w) or (h, w, C), uint8, or float32 in [0, 1].
+        after: the same after painting.
+        mask: (h, w), nonzero where the defect is.
+
+    Returns:
+        Levels of 255.
+    """
+    change = np.abs(after.astype(np.float32) - before.astype(np.float32))
+    if change.ndim == 3:
+        change = change.max(axis=2)
+    inside = change[mask != 0]
+    if inside.size == 0:
+        return 0.0
+    return float(np.percentile(inside, 75)) * (1.0 if before.dtype == np.uint8 else 255.0)

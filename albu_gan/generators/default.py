@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from albu_gan.generators.base import DefectGenerator
+from albu_gan.generators.base import DefectGenerator, initialise
 from albu_gan.generators.config import GeneratorConfig
 
 NOISE_TILE = 128  # period of the noise, in pixels
@@ -52,9 +52,6 @@ class ModulatedBlock(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2)
         self.modulation = nn.Linear(style_dim, 2 * channels)
-        nn.init.zeros_(self.modulation.bias)
-        with torch.no_grad():
-            self.conv2.weight.mul_(0.3)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.modulation(style)[:, :, None, None].chunk(2, dim=1)
@@ -92,9 +89,14 @@ class ResidualUnshuffleGenerator(DefectGenerator):
         self.fine_in = nn.Conv2d(folded + 4 * (config.in_channels + 2), fine, 3, padding=1)
         self.fine_modulation = nn.Linear(style_dim, 2 * fine)
         self.head = nn.Conv2d(fine, 4 * (config.in_channels + 1), 3, padding=1)
-        nn.init.zeros_(self.fine_modulation.bias)
+        initialise(self)
         with torch.no_grad():
-            self.head.weight.mul_(0.3)
+            self.head.weight.mul_(0.1)
+            self.fine_modulation.weight.mul_(0.2)
+            for module in self.modules():
+                if isinstance(module, ModulatedBlock):
+                    module.conv2.weight.mul_(0.3)
+                    module.modulation.weight.mul_(0.2)
 
     def forward(self, window: Tensor, class_masks: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         height, width = window.shape[-2:]

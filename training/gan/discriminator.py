@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from albu_gan.generators.base import initialise
+
 NEAR_PIXELS = 8  # how far around a mask a patch still counts
 
 
@@ -16,8 +18,6 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        with torch.no_grad():
-            self.conv2.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, 0.2)), 0.2))
@@ -40,6 +40,11 @@ class MultiScaleDiscriminator(nn.Module):
         )
         self.blocks = nn.ModuleList(ResidualBlock(c) for c in channels[1:])
         self.heads = nn.ModuleList(nn.Conv2d(c, 1, 1) for c in channels[1:])
+        initialise(self)
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, ResidualBlock):
+                    module.conv2.weight.mul_(0.3)
 
     def forward(self, image: Tensor, class_masks: Tensor) -> Tensor:
         """Args: image (B, C, H, W) in [-1, 1], class_masks (B, K, H, W) in {0, 1}. Returns (B,) float logits."""

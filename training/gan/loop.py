@@ -22,13 +22,13 @@ from albu_gan.generators import DefectGenerator, GeneratorConfig, build_generato
 from training.gan.augment import diff_augment
 from training.gan.config import TrainConfig
 from training.gan.discriminator import MultiScaleDiscriminator
-from training.gan.losses import LOSSES, low_frequency_l1, masked_mean, mode_seeking, zero_centred_penalty
+from training.gan.losses import LOSSES, coarse_difference, low_frequency_l1, masked_mean, mode_seeking, zero_centred_penalty
 from training.gan.sheet import grid, outline, write_png
 from training.gan.tensors import image_tensor, mask_tensor, uint8_images
 from training.gan.windows import WindowBatches
 
 CHECKPOINT = "checkpoints/last.pt"
-LOG_STEPS = 20
+LOG_STEPS = 24
 SHEET_LATENTS = 3
 
 
@@ -72,7 +72,9 @@ class GANTrainer:
         self.average.to(self.accelerator.device)
         betas = (0.0, config.beta2)
         optimizer_g = torch.optim.Adam(generator.parameters(), lr=config.learning_rate, betas=betas)
-        optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=config.learning_rate, betas=betas)
+        optimizer_d = torch.optim.Adam(
+            discriminator.parameters(), lr=config.discriminator_learning_rate, betas=betas
+        )
         self.generator, self.optimizer_g = self.accelerator.prepare(generator, optimizer_g)
         self.discriminator, self.optimizer_d = self.accelerator.prepare(discriminator.to(**layout), optimizer_d)
         self.step = 0
@@ -186,7 +188,7 @@ class GANTrainer:
             real_logits = self.discriminator(real_seen, real_masks_seen)
             fake_logits = self.discriminator(fake_seen, fake_masks_seen)
         d_loss = loss.discriminator(real_logits, fake_logits)
-        total_d = d_loss
+        total_d, penalty = d_loss, float("nan")
         if self.step % config.penalty_interval == 0:
             with self.accelerator.autocast():
                 penalty = sum(
@@ -221,15 +223,16 @@ class GANTrainer:
                 f"loss is not finite at step {self.step} (discriminator {total_d.item()}, generator {total_g.item()}); "
                 "the last checkpoint is good: lower --learning-rate or raise --gamma and --resume"
             )
-        if self.step % LOG_STEPS != LOG_STEPS - 1:
+        if self.step % LOG_STEPS:
             return {}
         with torch.no_grad():
             effect = masked_mean((fake - clean).abs(), inside).mean()
-            spread = masked_mean((fake[:half] - other).abs(), inside[:half]).mean()
+            spread = coarse_difference(fake[:half], other, inside[:half], 4).mean()
         return {
             "loss_d": d_loss.item(),
             "loss_g": g_loss.item(),
             "d_accuracy": (real_logits > fake_logits).float().mean().item(),
+            "penalty": float(penalty),
             "low_frequency": low_frequency.item(),
             "effect": effect.item(),
             "latent_spread": spread.item(),

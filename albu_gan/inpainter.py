@@ -1,0 +1,288 @@
+"""The bridge between images and networks, and one network per process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, mask_box, paste, patch_residual
+from albu_gan.generators import DefectGenerator, build_generator
+from albu_gan.hub import MASKS, MODEL, WeightsError, WeightsFolder, find_weights
+from albu_gan.masks import MaskBank
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One defect to be painted.
+
+    Attributes:
+        mask: (h, w) bool, tight around the shape.
+        top: first row of the mask in the image.
+        left: first column of the mask in the image.
+        class_index: of the defect.
+        z: (latent_dim,) float32.
+    """
+
+    mask: np.ndarray
+    top: int
+    left: int
+    class_index: int
+    z: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    network: DefectGenerator
+    bank: MaskBank
+
+
+_CACHE: dict[tuple[str, str], _Loaded] = {}
+_LOCK = threading.Lock()
+_PROCESS = os.getpid()  # that last used the cache
+
+
+def _reset_lock() -> None:
+    global _LOCK
+    _LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_lock)
+
+
+class DefectInpainter:
+    """Paints a defect of a given class into a given mask.
+
+    The network and the mask bank are loaded on first use and shared by every inpainter of the process that names the same
+    folder and device.
+
+    Args:
+        folder: a checked weights folder.
+        device: a torch device, "cpu" or "cuda:0", say.
+    """
+
+    def __init__(self, folder: WeightsFolder, device: str = "cpu") -> None:
+        self.folder = folder
+        self.device = device
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        device: str = "cpu",
+    ) -> DefectInpainter:
+        """Find weights by bundled name, folder or Hub repository; see `albu_gan.hub.find_weights`."""
+        folder = find_weights(
+            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        return cls(folder, device)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in index order."""
+        return self.folder.config.class_names
+
+    @property
+    def window_sizes(self) -> tuple[int, ...]:
+        """Sizes of window the network was trained at, in pixels, ascending."""
+        return self.folder.config.window_sizes
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of z."""
+        return self.folder.config.generator.latent_dim
+
+    @property
+    def mask_bank(self) -> MaskBank:
+        """Real shapes of the training data."""
+        return self._loaded().bank
+
+    @property
+    def network(self) -> DefectGenerator:
+        """The generator, in evaluation mode on its device."""
+        return self._loaded().network
+
+    def _loaded(self) -> _Loaded:
+        global _PROCESS
+        if _PROCESS != os.getpid():
+            if _CACHE:
+                # This process was forked after its parent used torch: its thread pool did not come along, and a
+                # forward that waits for it hangs.
+                torch.set_num_threads(1)
+            _PROCESS = os.getpid()
+        key = (str(self.folder.path.resolve()), self.device)
+        if key not in _CACHE:
+            with _LOCK:
+                if key not in _CACHE:
+                    _CACHE[key] = _load(self.folder, self.device)
+        return _CACHE[key]
+
+    def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a standard normal z."""
+        return rng.standard_normal(self.latent_dim, dtype=np.float32)
+
+    def paint(self, image: np.ndarray, draws: Sequence[Draw]) -> list[Patch]:
+        """Paint defects; windows of one size go through the network together.
+
+        Args:
+            image: (H, W) or (H, W, C), uint8, or float32 in [0, 1]; read only.
+            draws: masks inside the image that do not overlap.
+
+        Returns:
+            One patch a draw, for `albu_gan.compositing.paste`.
+        """
+        boxes = [(draw.top, draw.left, *draw.mask.shape) for draw in draws]
+        windows = [choose_window(box, image.shape[:2], self.window_sizes) for box in boxes]
+        patches: list[Patch | None] = [None] * len(draws)
+        for size in sorted({window.size for window in windows}):
+            members = [i for i, window in enumerate(windows) if window.size == size]
+            crops = np.stack([_network_image(extract(image, windows[i]), self._channels) for i in members])
+            masks = np.stack([_window_mask(draws[i], windows[i]) for i in members])
+            residuals = self._residuals(
+                crops, masks, [draws[i].class_index for i in members], np.stack([draws[i].z for i in members])
+            )
+            for i, residual in zip(members, residuals, strict=True):
+                draw = draws[i]
+                cut = patch_residual(residual, windows[i], boxes[i])
+                patches[i] = Patch(draw.top, draw.left, draw.mask, np.ascontiguousarray(cut), draw.class_index)
+        return [patch for patch in patches if patch is not None]
+
+    @property
+    def _channels(self) -> int:
+        return self.folder.config.generator.in_channels
+
+    def _residuals(
+        self, crops: np.ndarray, masks: np.ndarray, classes: Sequence[int], latents: np.ndarray
+    ) -> np.ndarray:
+        """(N, S, S, C) float32 in [-1, 1] and (N, S, S) uint8 to what is added, (N, S, S, C) in units of full range."""
+        network = self.network
+        device = torch.device(self.device)
+        with torch.inference_mode():
+            window = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
+            inside = torch.from_numpy(masks).to(device)
+            class_masks = torch.zeros((len(crops), len(self.class_names), *masks.shape[1:]), device=device)
+            class_masks[torch.arange(len(crops)), torch.tensor(list(classes))] = inside.float()
+            residual, alpha = network(window, class_masks, torch.from_numpy(latents).to(device))
+            added = residual * alpha * inside[:, None] * 0.5
+            return np.asarray(added.permute(0, 2, 3, 1).float().cpu().numpy())
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, class_name: str, seed: int = 0, strength: float = 1.0
+    ) -> np.ndarray:
+        """Paint one defect into every connected part of a mask.
+
+        Args:
+            image: (H, W), (H, W, 1) or (H, W, 3), uint8, or float32 in [0, 1]; not changed.
+            mask: (H, W), nonzero = paint.
+            class_name: one of `class_names`.
+            seed: of the latent; same seed, same picture.
+            strength: factor of what is added; 0 returns a copy of the image.
+
+        Returns:
+            A new image of the same shape and dtype, bit-identical outside the mask.
+
+        Raises:
+            TypeError, ValueError: if the image, mask or class is not as described.
+        """
+        check_image(image)
+        mask = np.asarray(mask)
+        if mask.shape != image.shape[:2]:
+            raise ValueError(f"mask must be {image.shape[:2]} like its image, got shape {mask.shape}")
+        if class_name not in self.class_names:
+            raise ValueError(f"unknown class {class_name!r}; these weights paint {list(self.class_names)}")
+        if not np.isfinite(strength):
+            raise ValueError(f"strength must be a finite number, got {strength!r}")
+        rng = np.random.default_rng(seed)
+        draws = []
+        count, labels = cv2.connectedComponents((mask != 0).astype(np.uint8), connectivity=8)
+        for index in range(1, count):
+            part = labels == index
+            box = mask_box(part)
+            assert box is not None
+            top, left, height, width = box
+            cut = np.ascontiguousarray(part[top : top + height, left : left + width])
+            draws.append(Draw(cut, top, left, self.class_names.index(class_name), self.draw_latent(rng)))
+        painted = np.array(image, order="C")
+        for patch in self.paint(image, draws):
+            paste(painted, Patch(patch.top, patch.left, patch.mask, patch.residual * strength, patch.class_index))
+        return painted
+
+
+def check_image(image: Any) -> None:
+    """Raise unless `image` is something that can be painted.
+
+    Raises:
+        TypeError: if it is no array of uint8 or float32.
+        ValueError: if it is not (H, W) or (H, W, C), or has no pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"image must be a numpy array, got {type(image).__name__}; convert it with np.asarray(image)")
+    if image.dtype not in (np.uint8, np.float32):
+        raise TypeError(
+            f"image must be uint8 or float32 in [0, 1], got {image.dtype}; "
+            "scale it and convert it with image.astype(np.float32), or use A.ToFloat before"
+        )
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(f"image must be (H, W) or (H, W, C) with at least one pixel, got shape {image.shape}")
+
+
+def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
+    """(S, S[, C]) uint8 or float32 [0, 1] to (S, S, channels) float32 in [-1, 1]; other channel counts become gray."""
+    scale = 1 / 127.5 if crop.dtype == np.uint8 else 2.0
+    crop = crop.reshape(*crop.shape[:2], -1)
+    if crop.shape[2] != channels:
+        crop = crop.mean(axis=2, keepdims=True, dtype=np.float32)
+        crop = np.repeat(crop, channels, axis=2)
+    return (crop * np.float32(scale) - np.float32(1)).astype(np.float32, copy=False)
+
+
+def _window_mask(draw: Draw, window: Window) -> np.ndarray:
+    """The draw's mask as the network sees it: (size, size) uint8."""
+    shifted = Window(window.top - draw.top, window.left - draw.left, window.side, window.size)
+    return extract_mask(draw.mask, shifted)
+
+
+def _load(folder: WeightsFolder, device: str) -> _Loaded:
+    """Read network and mask bank, strictly."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder.path / MODEL
+    with torch.device("meta"):
+        network = build_generator(folder.config.generator)
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as err:
+        raise WeightsError(f"{path}: not a readable safetensors file ({err}); download or export it again") from err
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if expected != found:
+        wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+        raise WeightsError(
+            f"{path}: does not match the generator in config.json: {len(wrong)} tensors missing, foreign or of another "
+            f"shape, the first {wrong[0]!r}; the two files come from different trainings"
+        )
+    for name, tensor in state.items():
+        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(f"{path}: tensor {name!r} holds values that are not finite numbers; train again")
+    network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
+    network.requires_grad_(False).eval()
+    layout: Any = {"memory_format": torch.channels_last}
+    network = network.to(torch.device(device)).to(**layout)
+    try:
+        bank = MaskBank.load(folder.path / MASKS, folder.config.generator.num_classes)
+    except ValueError as err:
+        raise WeightsError(str(err)) from err
+    return _Loaded(network, bank)

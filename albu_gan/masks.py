@@ -1,0 +1,218 @@
+"""Shapes of defects: a bank of real ones, and procedural ones that resemble it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+EDGES = ("top", "left", "bottom", "right")
+MAX_SIDE = 8192
+MAX_SHAPES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One defect's shape.
+
+    Attributes:
+        mask: (h, w) bool, tight around the shape.
+        class_index: of the defect.
+        edges: whether the shape was cut off by the top, left, bottom or right border of its image. Such a shape (a broken
+            edge, say) belongs at that border.
+    """
+
+    mask: np.ndarray
+    class_index: int
+    edges: tuple[bool, bool, bool, bool] = (False, False, False, False)
+
+
+class MaskBank:
+    """Real shapes, packed to bits.
+
+    Args:
+        shapes: at least one of every class that is to be painted.
+        num_classes: number of classes of the weights folder.
+    """
+
+    def __init__(self, shapes: Sequence[Shape], num_classes: int) -> None:
+        self.num_classes = num_classes
+        self._bits = [np.packbits(shape.mask != 0) for shape in shapes]
+        self._sizes = [shape.mask.shape for shape in shapes]
+        self._edges = [shape.edges for shape in shapes]
+        self._classes = np.array([shape.class_index for shape in shapes], np.int64)
+        self._of_class = [np.flatnonzero(self._classes == index) for index in range(num_classes)]
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+    def counts(self) -> list[int]:
+        """Return how many shapes each class has."""
+        return [len(indices) for indices in self._of_class]
+
+    def __getitem__(self, index: int) -> Shape:
+        height, width = self._sizes[index]
+        mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).astype(bool)
+        return Shape(mask, int(self._classes[index]), self._edges[index])
+
+    def sample(self, class_index: int, rng: np.random.Generator) -> Shape:
+        """Draw one shape of a class, each with the same probability."""
+        indices = self._of_class[class_index]
+        return self[int(indices[rng.integers(len(indices))])]
+
+    def to_tensors(self) -> dict[str, np.ndarray]:
+        """Return what `masks.safetensors` holds."""
+        return {
+            "bits": np.concatenate(self._bits),
+            "class_index": self._classes.astype(np.int32),
+            "size_hw": np.array(self._sizes, np.int32).reshape(-1, 2),
+            "edges": np.array(self._edges, np.uint8).reshape(-1, 4),
+        }
+
+    @classmethod
+    def load(cls, path: Path, num_classes: int) -> MaskBank:
+        """Read `masks.safetensors`.
+
+        Raises:
+            ValueError: naming the file, if its tensors do not fit each other.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        wanted = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
+        try:
+            with safe_open(path, framework="np") as file:
+                names = set(file.keys())
+                if names != set(wanted):
+                    raise ValueError(f"{path}: holds tensors {sorted(names)}, a mask bank has {sorted(wanted)}")
+                for name, (dtype, rank) in wanted.items():
+                    entry = file.get_slice(name)
+                    if entry.get_dtype() != dtype or len(entry.get_shape()) != rank:
+                        raise ValueError(f"{path}: tensor {name!r} must be {dtype} of rank {rank}")
+                tensors = {name: file.get_tensor(name) for name in wanted}
+        except (SafetensorError, OSError) as err:
+            raise ValueError(f"{path}: not a readable safetensors file ({err}); download or export it again") from err
+        return cls._from_tensors(path, tensors, num_classes)
+
+    @classmethod
+    def _from_tensors(cls, path: Path, tensors: dict[str, np.ndarray], num_classes: int) -> MaskBank:
+        bits, classes, sizes, edges = (tensors[key] for key in ("bits", "class_index", "size_hw", "edges"))
+        count = len(classes)
+        if sizes.shape != (count, 2) or edges.shape != (count, 4) or not 1 <= count <= MAX_SHAPES:
+            raise ValueError(f"{path}: its tensors disagree about the number of shapes, or there are none")
+        if classes.min() < 0 or classes.max() >= num_classes:
+            raise ValueError(f"{path}: a shape's class is not among the {num_classes} classes of config.json")
+        if sizes.min() < 1 or sizes.max() > MAX_SIDE:
+            raise ValueError(f"{path}: a shape's side is outside 1 to {MAX_SIDE} pixels")
+        lengths = -(-sizes.astype(np.int64).prod(axis=1) // 8)
+        if lengths.sum() != len(bits):
+            raise ValueError(f"{path}: {len(bits)} bytes of bits, its sizes need {lengths.sum()}")
+        bank = cls.__new__(cls)
+        bank.num_classes = num_classes
+        bank._bits = np.split(bits, np.cumsum(lengths)[:-1])
+        bank._sizes = [(int(h), int(w)) for h, w in sizes]
+        bank._edges = [(bool(a), bool(b), bool(c), bool(d)) for a, b, c, d in edges]
+        bank._classes = classes.astype(np.int64)
+        bank._of_class = [np.flatnonzero(bank._classes == index) for index in range(num_classes)]
+        if any(not chunk.any() for chunk in bank._bits):
+            raise ValueError(f"{path}: a shape is empty")
+        return bank
+
+
+def jitter_shape(
+    shape: Shape, scale_range: tuple[float, float], rotate_range: tuple[float, float], rng: np.random.Generator
+) -> Shape:
+    """Mirror, scale and rotate a shape at random.
+
+    A shape that touches a border of its image is mirrored and scaled but not rotated, and keeps its side.
+
+    Args:
+        shape: to start from.
+        scale_range: factor, both ends included.
+        rotate_range: degrees, both ends included.
+        rng: the only source of randomness.
+    """
+    mask, edges = shape.mask, shape.edges
+    if rng.random() < 0.5:
+        mask, edges = mask[::-1], (edges[2], edges[1], edges[0], edges[3])
+    if rng.random() < 0.5:
+        mask, edges = mask[:, ::-1], (edges[0], edges[3], edges[2], edges[1])
+    scale, angle = rng.uniform(*scale_range), rng.uniform(*rotate_range)
+    return Shape(warp_mask(mask, scale, 0.0 if any(edges) else angle), shape.class_index, edges)
+
+
+def scale_shape(shape: Shape, factor: float) -> Shape:
+    """Return the shape made smaller or larger."""
+    return Shape(warp_mask(shape.mask, factor, 0.0), shape.class_index, shape.edges)
+
+
+def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
+    """Scale and rotate a bool mask about its centre; the result is tight and never empty."""
+    if scale == 1 and angle == 0:
+        return np.ascontiguousarray(mask)
+    height, width = mask.shape
+    radians = np.deg2rad(angle)
+    c, s = abs(np.cos(radians)) * scale, abs(np.sin(radians)) * scale
+    # Room for the half pixel of blur that keeps thin shapes connected.
+    out_h, out_w = int(np.ceil(height * c + width * s)) + 2, int(np.ceil(width * c + height * s)) + 2
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
+    matrix[:, 2] += [(out_w - width) / 2, (out_h - height) / 2]
+    source = mask.astype(np.float32)
+    if scale < 1:  # average what falls into one pixel, so that thin shapes do not break up
+        source = cv2.GaussianBlur(source, (0, 0), 0.5 / scale)
+    warped = cv2.warpAffine(source, matrix, (out_w, out_h), flags=cv2.INTER_LINEAR)
+    level = 0.5 if scale >= 1 else 0.35
+    result = warped >= min(level, float(warped.max()))
+    left, top, w, h = cv2.boundingRect(result.view(np.uint8))
+    return np.ascontiguousarray(result[top : top + h, left : left + w])
+
+
+def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:
+    """Invent a shape of about the size and stoutness of a real one.
+
+    Slender shapes (less than a quarter of their box filled, or long boxes) become a wandering line of varying width,
+    stout ones a star-shaped blob with a random Fourier radius.
+
+    Args:
+        like: a real shape; its class and edges are kept.
+        rng: the only source of randomness.
+    """
+    height, width = like.mask.shape
+    extent, area = max(height, width), float(like.mask.sum())
+    slender = area < 0.25 * height * width or extent > 4 * min(height, width)
+    if slender:
+        mask = _wandering_line(extent, max(1.0, area / np.hypot(height, width)), height < width, rng)
+    else:
+        mask = _blob(height, width, rng)
+    return Shape(mask, like.class_index, like.edges)
+
+
+def _wandering_line(length: int, thickness: float, across: bool, rng: np.random.Generator) -> np.ndarray:
+    steps = max(8, length // 3)
+    turns = np.cumsum(rng.normal(0, 0.12, steps))
+    heading = (0.0 if across else np.pi / 2) + turns - turns.mean()
+    points = np.cumsum(np.stack([np.cos(heading), np.sin(heading)], axis=1), axis=0) * (length / steps)
+    widths = thickness * np.exp(np.convolve(rng.normal(0, 0.5, steps + 6), np.ones(7) / 7, mode="valid"))
+    points += thickness * 2 + 4 - points.min(axis=0)
+    size = np.ceil(points.max(axis=0) + thickness * 2 + 4).astype(int)
+    canvas = np.zeros((size[1], size[0]), np.uint8)
+    for a, b, w in zip(points[:-1], points[1:], widths, strict=False):
+        ends = [(round(float(p[0])), round(float(p[1]))) for p in (a, b)]
+        cv2.line(canvas, ends[0], ends[1], 1, max(1, round(float(w))))
+    left, top, w, h = cv2.boundingRect(canvas)
+    return canvas[top : top + h, left : left + w].astype(bool)
+
+
+def _blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    v, u = (y - (height - 1) / 2) / max(height / 2, 0.5), (x - (width - 1) / 2) / max(width / 2, 0.5)
+    angle, radius = np.arctan2(v, u), np.hypot(v, u)
+    limit = np.full_like(radius, 0.85)
+    for frequency in range(2, 7):
+        limit += rng.normal(0, 0.25 / frequency) * np.cos(frequency * angle + rng.uniform(0, 2 * np.pi))
+    mask = radius <= np.clip(limit, 0.3, 1.0)
+    mask[height // 2, width // 2] = True
+    left, top, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    return np.ascontiguousarray(mask[top : top + h, left : left + w])
