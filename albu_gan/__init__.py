@@ -1,0 +1,10 @@
+"""albu-gan: paint convincing defects into training images, as an Albumentations transform."""
+
+from albu_gan.hub import WeightsError, bundled_names
+from albu_gan.inpainter import DefectInpainter
+from albu_gan.masks import MaskBank, Shape
+from albu_gan.transform import GANDefectInpaint
+
+__version__ = "0.1.0"
+
+__all__ = ["DefectInpainter", "GANDefectInpaint", "MaskBank", "Shape", "WeightsError", "bundled_names"]

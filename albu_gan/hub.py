@@ -129,6 +129,13 @@ def bundled_names() -> list[str]:
     return sorted(folder.name for folder in BUNDLED.iterdir() if (folder / CONFIG).is_file()) if BUNDLED.is_dir() else []
 
 
+def is_hub_name(name: object) -> bool:
+    """Return whether `name` can only mean a Hub repository: no bundled name and no folder, but `org/name[@revision]`."""
+    if not isinstance(name, str) or name in bundled_names() or Path(name).expanduser().exists():
+        return False
+    return REPO_ID.fullmatch(name.partition("@")[0]) is not None and not name.endswith("@")
+
+
 def find_weights(
     name: str,
     *,
@@ -158,7 +165,7 @@ def find_weights(
     if path.is_dir():
         return read_folder(path, name)
     repo_id, _, inline = name.partition("@")
-    if REPO_ID.fullmatch(repo_id) and not name.endswith("@"):
+    if is_hub_name(name):
         if inline and revision and inline != revision:
             raise WeightsError(f"{name!r} names revision {inline!r} but revision={revision!r} was given; give one")
         return _from_hub(repo_id, inline or revision, token, cache_dir, local_files_only)

@@ -18,9 +18,9 @@ class TrainConfig:
     seed: int = 0
     loss: str = "rpgan"  # a key of training.gan.losses.LOSSES
     learning_rate: float = 2e-4  # Adam, of the generator
-    discriminator_learning_rate: float = 4e-4  # Adam
+    discriminator_learning_rate: float = 3e-4  # Adam
     beta2: float = 0.99  # beta1 is 0
-    gamma: float = 0.05  # weight of R1 and R2
+    gamma: float = 0.2  # weight of R1 and R2
     penalty_interval: int = 8  # steps between R1 + R2, whose weight is multiplied by it
     paired_fraction: float = 0.5  # share of fakes painted over filled-in real defects, the rest on clean windows
     low_frequency_weight: float = 4.0  # L1 between 8 x 8 averages of a fake and the real defect it replaces

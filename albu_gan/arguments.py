@@ -1,0 +1,99 @@
+"""Checks of `GANDefectInpaint`'s arguments: each returns the plain value or says what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+
+def number_range(name: str, value: Any, low: float, high: float) -> tuple[float, float]:
+    """Return an ascending pair of finite numbers within [low, high]."""
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence)
+        or len(value) != 2
+        or not all(isinstance(v, Real) and not isinstance(v, bool) for v in value)
+        or not low <= value[0] <= value[1] <= high
+    ):
+        raise ValueError(f"{name} must be (low, high) with {low:g} <= low <= high <= {high:g}, got {value!r}")
+    return float(value[0]), float(value[1])
+
+
+def count_range(name: str, value: Any, high: int) -> tuple[int, int]:
+    """Return an ascending pair of integers within [0, high]."""
+    number_range(name, value, 0, high)
+    if not all(isinstance(v, Integral) for v in value):
+        raise ValueError(f"{name} must hold integers, got {value!r}")
+    return int(value[0]), int(value[1])
+
+
+def class_list(value: Any, known: Sequence[str]) -> list[str]:
+    """Return the classes to paint, all of `known` for None."""
+    if value is None:
+        return list(known)
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise ValueError(f"classes must be a list of names or None, got {value!r}; known classes: {list(known)}")
+    require_known("classes", value, known)
+    return list(dict.fromkeys(value))
+
+
+def require_known(name: str, classes: Any, known: Sequence[str]) -> None:
+    """Raise if a name is not among the weights' classes."""
+    unknown = [c for c in classes if c not in known]
+    if unknown:
+        raise ValueError(f"{name} names unknown class {unknown[0]!r}; these weights paint {list(known)}")
+
+
+def class_weights(value: Any, classes: Sequence[str], known: Sequence[str], counts: Sequence[int]) -> list[float]:
+    """Return the probability of each of `classes` from "balanced", "dataset" or {name: weight}.
+
+    Args:
+        value: the argument `class_sampling`.
+        classes: to paint.
+        known: of the weights.
+        counts: shapes in the bank for each of `known`.
+    """
+    if value == "balanced":
+        weights = [1.0 if counts[known.index(c)] else 0.0 for c in classes]
+    elif value == "dataset":
+        weights = [float(counts[known.index(c)]) for c in classes]
+    else:
+        weights = [float(value.get(c, 0.0)) if counts[known.index(c)] else 0.0 for c in classes]
+    total = sum(weights)
+    if total <= 0:
+        raise ValueError(f"class_sampling={value!r} leaves nothing to draw among {list(classes)}")
+    return [weight / total for weight in weights]
+
+
+def check_class_sampling(value: Any, classes: Sequence[str], known: Sequence[str]) -> None:
+    """Raise unless `value` is "balanced", "dataset" or {name: weight} with a positive weight for a painted class."""
+    if isinstance(value, str) and value in ("balanced", "dataset"):
+        return
+    if not isinstance(value, Mapping):
+        raise ValueError(f"class_sampling must be 'balanced', 'dataset' or {{class: weight}}, got {value!r}")
+    require_known("class_sampling", value, known)
+    if not all(isinstance(w, Real) and 0 <= w < float("inf") for w in value.values()):
+        raise ValueError(f"class_sampling's weights must be finite and not negative, got {dict(value)!r}")
+    if not any(value.get(c, 0) > 0 for c in classes):
+        raise ValueError(f"class_sampling gives none of the painted classes {list(classes)} a positive weight")
+
+
+def class_integers(name: str, value: Any, classes: Sequence[str], known: Sequence[str]) -> dict[str, int] | None:
+    """Return {class: integer >= 0} that covers every painted class, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(
+        isinstance(v, Integral) and not isinstance(v, bool) and v >= 0 for v in value.values()
+    ):
+        raise ValueError(f"{name} must be {{class: integer >= 0}}, got {value!r}")
+    require_known(name, value, known)
+    require_covered(name, value, classes)
+    return {key: int(v) for key, v in value.items()}
+
+
+def require_covered(name: str, value: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Raise if a painted class has no entry."""
+    missing = [c for c in classes if c not in value]
+    if missing:
+        raise ValueError(f"{name} has no entry for {missing}; add it, or leave the class out with classes=[...]")

@@ -1,0 +1,110 @@
+"""Writing defects into masks and boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from albu_gan.compositing import Patch
+
+
+def occupied(mask: np.ndarray, ignore_value: int | None, avoid_existing: bool) -> np.ndarray | None:
+    """Where a mask forbids painting: labels (if they are to be avoided) and ignored pixels.
+
+    Args:
+        mask: (H, W) or (H, W, C).
+        ignore_value: never painted over; None for none.
+        avoid_existing: whether labels forbid painting.
+
+    Returns:
+        (H, W) bool, or None if nothing is forbidden.
+    """
+    if avoid_existing:
+        blocked = mask != 0
+    elif ignore_value is not None:
+        blocked = mask == ignore_value
+    else:
+        return None
+    if not blocked.any():
+        return None
+    return np.asarray(blocked.any(axis=2) if blocked.ndim == 3 else blocked)
+
+
+def check_mask(key: str, mask: Any, image_hw: tuple[int, int]) -> None:
+    """Raise unless `mask` is (H, W) or (H, W, C) of the image's size.
+
+    Raises:
+        TypeError: if it is no array.
+        ValueError: if rank or size are wrong.
+    """
+    if not isinstance(mask, np.ndarray):
+        raise TypeError(f"{key} must be a numpy array, got {type(mask).__name__}")
+    if mask.ndim not in (2, 3) or mask.shape[:2] != image_hw:
+        raise ValueError(
+            f"{key} must be (H, W) or (H, W, C) with {image_hw} like its image, got shape {mask.shape}; resize both together"
+        )
+
+
+def write_labels(
+    mask: np.ndarray, patches: Sequence[Patch], values: Sequence[int], channels: Sequence[int] | None
+) -> np.ndarray:
+    """Return a copy of a mask with every patch's label in it.
+
+    Args:
+        mask: (H, W), (H, W, 1) or (H, W, C), any dtype.
+        patches: to label.
+        values: written into a mask of one channel, by class index.
+        channels: of an (H, W, C) mask, by class index.
+
+    Raises:
+        ValueError: if the mask has too few channels or its dtype cannot hold a value.
+    """
+    out = np.array(mask, order="C")
+    for patch in patches:
+        height, width = patch.mask.shape
+        rows, columns = slice(patch.top, patch.top + height), slice(patch.left, patch.left + width)
+        if mask.ndim == 2 or mask.shape[2] == 1:
+            region = out[rows, columns] if mask.ndim == 2 else out[rows, columns, 0]
+            region[patch.mask] = fitting_value(values[patch.class_index], mask.dtype)
+        else:
+            assert channels is not None
+            channel = channels[patch.class_index]
+            if channel >= mask.shape[2]:
+                raise ValueError(
+                    f"mask_channels writes to channel {channel}, the mask has {mask.shape[2]} channels (0 to "
+                    f"{mask.shape[2] - 1}); give mask_channels={{class: channel}} that fits"
+                )
+            out[rows, columns, channel][patch.mask] = channel_value(mask)
+    return out
+
+
+def channel_value(mask: np.ndarray) -> int:
+    """What "present" is in a multi-channel mask: 255 in a uint8 mask that holds 255, else 1."""
+    return 255 if mask.dtype == np.uint8 and bool((mask == 255).any()) else 1
+
+
+def fitting_value(value: int, dtype: np.dtype[Any]) -> int:
+    """Return `value`, True for a bool mask.
+
+    Raises:
+        ValueError: if an integer dtype cannot hold it.
+    """
+    if dtype == np.bool_:
+        return True
+    if np.issubdtype(dtype, np.integer) and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+        raise ValueError(f"mask value {value} does not fit into {dtype}; give mask_values that do, or a wider mask")
+    return value
+
+
+def patch_box(patch: Patch, image_hw: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return x_min, y_min, x_max, y_max of a patch's mask as fractions of the image."""
+    rows, columns = np.flatnonzero(patch.mask.any(axis=1)), np.flatnonzero(patch.mask.any(axis=0))
+    height, width = image_hw
+    return (
+        (patch.left + int(columns[0])) / width,
+        (patch.top + int(rows[0])) / height,
+        (patch.left + int(columns[-1]) + 1) / width,
+        (patch.top + int(rows[-1]) + 1) / height,
+    )

@@ -1,0 +1,518 @@
+"""`GANDefectInpaint`: the Albumentations transform."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import albumentations as A
+import numpy as np
+from albumentations.core.transforms_interface import BaseTransformInitSchema
+from albumentations.core.type_definitions import Targets
+
+from albu_gan import arguments
+from albu_gan.compositing import Patch, contrast, paste
+from albu_gan.hub import copy_folder, find_weights, is_hub_name, push_folder
+from albu_gan.inpainter import DefectInpainter, Draw, check_image
+from albu_gan.labels import check_mask, occupied, patch_box, write_labels
+from albu_gan.masks import Shape, jitter_shape, procedural_shape, scale_shape
+from albu_gan.placement import place
+
+#: AlbumentationsX replaced the sampling hooks of Albumentations 2.0.8 by `sample_parameters`.
+HAS_SAMPLING_CONTEXT = hasattr(A.DualTransform, "sample_parameters")
+
+SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
+SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08)  # of shapes that fit nowhere
+LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
+SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
+
+
+class GANDefectInpaint(A.DualTransform):
+    """Paint new defects into an image with a GAN, and label them.
+
+    A mask is drawn from a bank of real defect shapes (or invented), placed where it may go, and a generator that sees the
+    clean surroundings, the mask, the class and a random latent paints the defect. What changed is labelled, and nothing
+    is labelled that cannot be seen.
+
+    Args:
+        weights: bundled name, `org/name`, `org/name@revision`, or a folder (a path with a separator, or one that exists).
+        defects_range: how many defects, both ends included.
+        classes: names of the classes to paint; None for all.
+        class_sampling: "balanced", "dataset" (frequencies of the mask bank) or `{name: weight}`.
+        mask_source: "bank" (real shapes) or "procedural" (invented shapes of the same sizes).
+        scale_range: factor by which a shape is scaled.
+        rotate_range: degrees by which a shape is rotated. A shape that was cut off by its image's border is placed at that
+            border and not rotated.
+        mask_values: `{class: value}` written into (H, W) and (H, W, 1) masks; None: class index + 1.
+        mask_channels: `{class: channel}` of an (H, W, C) mask, and of `masks`; None: the class index, if C is the number of
+            classes of the weights. 1 is written, or 255 into a uint8 mask that holds 255.
+        avoid_existing: never touch pixels that the mask already labels.
+        ignore_value: a mask value (255, say) that is neither painted over nor counted as a defect.
+        region_key: name of a target of type mask, nonzero where defects may go. Declare it in
+            `A.Compose(..., additional_targets={key: "mask"})`, so that it follows the other transforms; it is never painted.
+        min_contrast: a defect counts as visible if the 75th percentile, over its mask, of the largest absolute channel
+            change is at least this, in levels of 255. One that is not is drawn again, and at last dropped with its label.
+        bbox_labels: opt-in, adds a box a defect: `{class: label}`, or `{class: {field: label}}` for several label fields.
+        device: torch device of the network.
+        p: probability of applying the transform.
+
+    Targets:
+        image, mask, bboxes, keypoints, volume, mask3d
+
+    Image types:
+        uint8, float32
+
+    Note:
+        - `images`, `volume` and additional images receive the defect that was painted for the first image; `masks` are index
+          masks unless `mask_channels` is given, then mask `i` is channel `i`.
+        - Images of neither 1 nor 3 channels are painted as gray: their mean conditions the network, one residual goes to
+          every channel.
+        - Only the transform's own generators are drawn from. In a DataLoader worker that its user did not seed they are
+          seeded from the worker's seed, so workers and epochs differ.
+
+    Raises:
+        ValueError, TypeError: at construction for arguments out of range and weights that cannot be used, at the call for
+            images and masks of another type or size. Each message says what was expected, what came and what to do.
+
+    Examples:
+        >>> import albumentations as A
+        >>> import numpy as np
+        >>> from albu_gan import GANDefectInpaint
+        >>> transform = A.Compose([GANDefectInpaint(p=1.0)], seed=1)
+        >>> image = np.full((200, 300), 120, np.uint8)
+        >>> result = transform(image=image, mask=np.zeros((200, 300), np.uint8))
+        >>> bool(((result["image"] != image) <= (result["mask"] > 0)).all())
+        True
+    """
+
+    __module__ = "albu_gan"
+    _targets = (Targets.IMAGE, Targets.MASK, Targets.BBOXES, Targets.KEYPOINTS, Targets.VOLUME, Targets.MASK3D)
+
+    class InitSchema(BaseTransformInitSchema):
+        """Accepts the arguments; `albu_gan.arguments` checks them."""
+
+        weights: Any
+        defects_range: Any
+        classes: Any
+        class_sampling: Any
+        mask_source: Any
+        scale_range: Any
+        rotate_range: Any
+        mask_values: Any
+        mask_channels: Any
+        avoid_existing: Any
+        ignore_value: Any
+        region_key: Any
+        min_contrast: Any
+        bbox_labels: Any
+        device: Any
+
+    def __init__(
+        self,
+        weights: str = "magnetic-tile-v1",
+        defects_range: tuple[int, int] = (1, 2),
+        classes: list[str] | None = None,
+        class_sampling: str | dict[str, float] = "balanced",
+        mask_source: str = "bank",
+        scale_range: tuple[float, float] = (0.8, 1.25),
+        rotate_range: tuple[float, float] = (-15.0, 15.0),
+        mask_values: dict[str, int] | None = None,
+        mask_channels: dict[str, int] | None = None,
+        avoid_existing: bool = True,
+        ignore_value: int | None = None,
+        region_key: str | None = None,
+        min_contrast: float = 8.0,
+        bbox_labels: dict[str, Any] | None = None,
+        device: str = "cpu",
+        p: float = 0.5,
+    ) -> None:
+        self._seeded_in = os.getpid()
+        super().__init__(p=p)
+        self.weights = os.fspath(weights) if isinstance(weights, Path) else weights
+        self.defects_range = arguments.count_range("defects_range", defects_range, 1000)
+        self.classes = None if classes is None else list(classes)
+        self.class_sampling = dict(class_sampling) if isinstance(class_sampling, Mapping) else class_sampling
+        if mask_source not in ("bank", "procedural"):
+            raise ValueError(f"mask_source must be 'bank' or 'procedural', got {mask_source!r}")
+        self.mask_source = mask_source
+        self.scale_range = arguments.number_range("scale_range", scale_range, 0.01, 100)
+        self.rotate_range = arguments.number_range("rotate_range", rotate_range, -360, 360)
+        self.mask_values, self.mask_channels = mask_values, mask_channels
+        self.avoid_existing = bool(avoid_existing)
+        if ignore_value is not None and (isinstance(ignore_value, bool) or not isinstance(ignore_value, int)):
+            raise ValueError(f"ignore_value must be an integer or None, got {ignore_value!r}")
+        self.ignore_value = ignore_value
+        if region_key is not None and not isinstance(region_key, str):
+            raise ValueError(f"region_key must be the name of a target or None, got {region_key!r}")
+        self.region_key = region_key
+        if isinstance(min_contrast, bool) or not 0 <= min_contrast <= 255:
+            raise ValueError(f"min_contrast must lie in [0, 255], got {min_contrast!r}")
+        self.min_contrast = float(min_contrast)
+        self.bbox_labels = bbox_labels
+        self.device = str(device)
+        self._inpainter: DefectInpainter | None = None
+        if not is_hub_name(self.weights):
+            self._attach(DefectInpainter(find_weights(self.weights), self.device))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        **arguments: Any,
+    ) -> GANDefectInpaint:
+        """Build the transform from bundled weights, a folder or a Hub repository, which is fetched now.
+
+        A Hub repository is resolved to a commit; that commit is what is serialised.
+
+        Args:
+            name: bundled name, folder, `org/name` or `org/name@revision`.
+            revision: branch, tag or commit.
+            token: for private repositories.
+            cache_dir: of the Hub.
+            local_files_only: use the cache alone.
+            **arguments: of the constructor.
+        """
+        folder = find_weights(
+            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        transform = cls(weights=str(folder.path), **arguments)
+        transform._attach(DefectInpainter(folder, transform.device))
+        return transform
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the weights folder that this transform paints with."""
+        copy_folder(self._painter().folder.path, Path(folder))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        commit_message: str = "Upload albu-gan weights",
+    ) -> str:
+        """Upload the weights folder as a model repository; returns the commit."""
+        path = self._painter().folder.path
+        return push_folder(path, repo_id, private=private, token=token, commit_message=commit_message)
+
+    def _attach(self, inpainter: DefectInpainter) -> None:
+        """Take over resolved weights and check the arguments that depend on their classes."""
+        known = inpainter.class_names
+        painted = arguments.class_list(self.classes, known)
+        arguments.check_class_sampling(self.class_sampling, painted, known)
+        self.mask_values = arguments.class_integers("mask_values", self.mask_values, painted, known)
+        self.mask_channels = arguments.class_integers("mask_channels", self.mask_channels, painted, known)
+        if self.bbox_labels is not None:
+            if not isinstance(self.bbox_labels, Mapping):
+                raise ValueError(f"bbox_labels must be {{class: label}}, got {self.bbox_labels!r}")
+            arguments.require_known("bbox_labels", self.bbox_labels, known)
+            arguments.require_covered("bbox_labels", self.bbox_labels, painted)
+            self.bbox_labels = dict(self.bbox_labels)
+        self._inpainter = inpainter
+        self.weights = inpainter.folder.name
+
+    def _painter(self) -> DefectInpainter:
+        if self._inpainter is None:
+            self._attach(DefectInpainter(find_weights(self.weights), self.device))
+            assert self._inpainter is not None
+        return self._inpainter
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The last call's patches would make every pickle megabytes large.
+        return {**self.__dict__, "params": {}}
+
+    def set_random_seed(self, seed: int | None) -> None:
+        super().set_random_seed(seed)
+        self._seeded_in = os.getpid()
+
+    def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
+        super().set_random_state(random_generator, py_random)
+        self._seeded_in = os.getpid()
+
+    if HAS_SAMPLING_CONTEXT:
+
+        def sample_parameters(self, params: Any, data: Any, targets: Any, sampling: Any) -> Any:
+            """Decide and paint everything once (AlbumentationsX)."""
+            from albumentations.core.transform_params import SampledParams
+
+            return SampledParams(params=self._plan(data, sampling.random_generator))
+
+    else:
+
+        def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
+            self._follow_worker()
+            return super().__call__(*args, force_apply=force_apply, **kwargs)
+
+        def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+            """Decide and paint everything once; `apply*` only paste."""
+            return self._plan(data, self.random_generator)
+
+    def _follow_worker(self) -> None:
+        """Reseed in a DataLoader worker that was not seeded by its user: Albumentations 2.0.8 repeats its streams there."""
+        if self._seeded_in == os.getpid():
+            return
+        self._seeded_in = os.getpid()
+        loader = sys.modules.get("torch.utils.data")
+        info = loader.get_worker_info() if loader is not None else None
+        if info is None and self.seed is not None:
+            return
+        own = [int(v) for v in self.random_generator.integers(2**32, size=4)]
+        entropy = [*own, info.seed % 2**64 if info is not None else random.SystemRandom().getrandbits(64)]
+        self.random_generator = np.random.default_rng(entropy)
+        self.py_random = random.Random(int(self.random_generator.integers(2**63)))
+
+    def _plan(self, data: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        """Draw, place and paint all defects of one sample."""
+        image = self._check(data)
+        blocked = self._blocked(data, image.shape[:2])
+        patches = self._patches(image, blocked, rng)
+        return {"patches": patches, "image_hw": image.shape[:2]}
+
+    def _check(self, data: Mapping[str, Any]) -> np.ndarray:
+        """Check every target that will be changed; return the image that conditions the network."""
+        primary: np.ndarray | None = None
+        for key, kind in self._present(data, {"image", "images", "volume", "volumes"}):
+            frames = [data[key]] if kind == "image" else list(data[key])
+            frames = [slice_ for volume in frames for slice_ in volume] if kind == "volumes" else frames
+            for frame in frames:
+                check_image(frame)
+            if frames and (primary is None or key == "image"):
+                primary = frames[0]
+        if primary is None:
+            raise ValueError("GANDefectInpaint needs an image: pass image=, images= or volume=")
+        for key, mask in self._masks(data):
+            check_mask(key, mask, primary.shape[:2])
+            if mask.ndim == 3 and mask.shape[2] > 1:
+                self._channels_for(key, mask.shape[2])
+        return primary
+
+    def _present(self, data: Mapping[str, Any], kinds: set[str]) -> Iterator[tuple[str, str]]:
+        """Keys of `data` whose target is among `kinds`, with the target, standard names first."""
+        for key in sorted(data, key=lambda k: (k not in kinds, k)):
+            kind = self._additional_targets.get(key, key)
+            if kind in kinds and key != self.region_key and data[key] is not None:
+                yield key, kind
+
+    def _masks(self, data: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+        """Every (H, W[, C]) mask that will be labelled."""
+        for key, kind in self._present(data, {"mask", "masks", "mask3d", "masks3d"}):
+            layers = [data[key]] if kind == "mask" else list(data[key])
+            layers = [layer for stack in layers for layer in stack] if kind == "masks3d" else layers
+            for index, layer in enumerate(layers):
+                yield (key if kind == "mask" else f"{key}[{index}]"), layer
+
+    def _channels_for(self, key: str, count: int) -> list[int]:
+        """Channel of each class index in a mask of `count` channels."""
+        names = self._painter().class_names
+        if self.mask_channels is not None:
+            channels = [self.mask_channels.get(name, -1) for name in names]
+            if max(channels) >= count:
+                raise ValueError(
+                    f"{key} has {count} channels, mask_channels={self.mask_channels} needs {max(channels) + 1}; "
+                    "give a mask with more channels, or other channels"
+                )
+            return channels
+        if count != len(names):
+            example = {name: min(i, count - 1) for i, name in enumerate(names)}
+            raise ValueError(
+                f"{key} has {count} channels, the weights have {len(names)} classes; say where each class goes, "
+                f"for example mask_channels={example}"
+            )
+        return list(range(count))
+
+    def _blocked(self, data: Mapping[str, Any], image_hw: tuple[int, int]) -> np.ndarray | None:
+        """(H, W) bool, True where nothing may be painted; None if everything may."""
+        blocked: np.ndarray | None = None
+        for _, mask in self._masks(data):
+            taken = occupied(mask, self.ignore_value, self.avoid_existing)
+            if taken is not None:
+                blocked = taken if blocked is None else blocked | taken
+        if self.region_key is not None:
+            region = data.get(self.region_key)
+            if region is None:
+                raise ValueError(
+                    f"region_key={self.region_key!r} but no such target was passed; call with {self.region_key}=mask and "
+                    f"build A.Compose(..., additional_targets={{{self.region_key!r}: 'mask'}})"
+                )
+            check_mask(self.region_key, region, image_hw)
+            outside = region == 0 if region.ndim == 2 else (region == 0).all(axis=2)
+            blocked = outside if blocked is None else blocked | outside
+        return blocked
+
+    def _patches(self, image: np.ndarray, blocked: np.ndarray | None, rng: np.random.Generator) -> tuple[Patch, ...]:
+        """Paint the first draw of every defect together, then what was not visible one by one."""
+        painter = self._painter()
+        count = int(rng.integers(self.defects_range[0], self.defects_range[1] + 1))
+        taken = np.zeros(image.shape[:2], bool) if blocked is None else blocked.copy()
+        draws = []
+        for index in range(count):
+            draw = self._draw(image.shape[:2], None if blocked is None and index == 0 else taken, rng)
+            if draw is None:
+                break
+            _cover(taken, draw, True)
+            draws.append(draw)
+        patches = painter.paint(image, draws)
+        kept = []
+        for draw, patch in zip(draws, patches, strict=True):
+            final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
+            if final is not None:
+                kept.append(final)
+        return tuple(kept)
+
+    def _redraw(self, image: np.ndarray, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Patch | None:
+        """Try new latents, then new shapes; None if nothing that can be seen came of it."""
+        painter = self._painter()
+        for shape_try in range(SHAPE_REDRAWS + 1):
+            for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
+                draw = Draw(draw.mask, draw.top, draw.left, draw.class_index, painter.draw_latent(rng))
+                (patch,) = painter.paint(image, [draw])
+                if self._visible(image, patch):
+                    return patch
+            _cover(taken, draw, False)
+            again = self._draw(image.shape[:2], taken, rng) if shape_try < SHAPE_REDRAWS else None
+            if again is None:
+                return None
+            draw = again
+            _cover(taken, draw, True)
+        return None
+
+    def _visible(self, image: np.ndarray, patch: Patch) -> bool:
+        height, width = patch.mask.shape
+        before = image[patch.top : patch.top + height, patch.left : patch.left + width]
+        after = before.copy()
+        paste(after, Patch(0, 0, patch.mask, patch.residual, patch.class_index))
+        return contrast(before, after, patch.mask) >= self.min_contrast
+
+    def _draw(self, image_hw: tuple[int, int], blocked: np.ndarray | None, rng: np.random.Generator) -> Draw | None:
+        """Draw class, shape, place and latent of one defect; None only if nothing fits at any size."""
+        painter = self._painter()
+        names = painter.class_names
+        painted = arguments.class_list(self.classes, names)
+        weights = arguments.class_weights(self.class_sampling, painted, names, painter.mask_bank.counts())
+        possible = [i for i, weight in enumerate(weights) if weight > 0]
+        odds = np.array([weights[i] for i in possible])
+        order = [possible[i] for i in rng.choice(len(possible), size=len(possible), replace=False, p=odds / odds.sum())]
+        for shrink in SHRINK_FACTORS:
+            for rank, position in enumerate(order):
+                for _ in range(SHAPE_TRIES if rank == 0 else 1):
+                    shape = self._draw_shape(names.index(painted[position]), rng)
+                    shape = shape if shrink == 1 else scale_shape(shape, shrink)
+                    offset_yx = place(shape, blocked, image_hw, rng)
+                    if offset_yx is not None:
+                        return Draw(shape.mask, *offset_yx, shape.class_index, painter.draw_latent(rng))
+        return None
+
+    def _draw_shape(self, class_index: int, rng: np.random.Generator) -> Shape:
+        shape = self._painter().mask_bank.sample(class_index, rng)
+        if self.mask_source == "procedural":
+            shape = procedural_shape(shape, rng)
+        return jitter_shape(shape, self.scale_range, self.rotate_range, rng)
+
+    def apply_with_params(self, params: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Paste into every target but the region."""
+        if self.region_key is None or self.region_key not in kwargs:
+            return dict(super().apply_with_params(params, *args, **kwargs))
+        region = kwargs.pop(self.region_key)
+        return {**super().apply_with_params(params, *args, **kwargs), self.region_key: region}
+
+    def apply(self, img: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
+        """Return a painted copy of one image."""
+        painted = np.array(img, order="C")
+        for patch in patches:
+            paste(painted, patch)
+        return painted
+
+    def apply_to_mask(self, mask: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
+        """Return a labelled copy of one mask."""
+        many = mask.ndim == 3 and mask.shape[2] > 1
+        return write_labels(mask, patches, self._values(), self._channels_for("mask", mask.shape[2]) if many else None)
+
+    def apply_to_masks(self, masks: Any, patches: tuple[Patch, ...] = (), **params: Any) -> Any:
+        """Label each of several masks: index masks, or one a channel if `mask_channels` is given."""
+        layers = list(masks)
+        if self.mask_channels is None or any(layer.ndim == 3 and layer.shape[2] > 1 for layer in layers):
+            labelled = [self.apply_to_mask(layer, patches=patches) for layer in layers]
+        else:
+            channels = self._channels_for("masks", len(layers))
+            names = self._painter().class_names
+            high = 255 if any(layer.dtype == np.uint8 and bool((layer == 255).any()) for layer in layers) else 1
+            labelled = [
+                write_labels(layer, [p for p in patches if channels[p.class_index] == i], [high] * len(names), None)
+                for i, layer in enumerate(layers)
+            ]
+        return labelled if isinstance(masks, (list, tuple)) else np.stack(labelled) if labelled else masks
+
+    def apply_to_mask3d(self, mask3d: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
+        """Label every slice of a volume's mask."""
+        return np.stack([self.apply_to_mask(layer, patches=patches) for layer in mask3d])
+
+    def apply_to_masks3d(self, masks3d: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
+        """Label every slice of several volumes' masks."""
+        return np.stack([self.apply_to_mask3d(mask3d, patches=patches) for mask3d in masks3d])
+
+    def _values(self) -> list[int]:
+        """Value of each class index in a mask of one channel."""
+        names = self._painter().class_names
+        given = self.mask_values or {}
+        return [given.get(name, index + 1) for index, name in enumerate(names)]
+
+    def apply_to_keypoints(self, keypoints: np.ndarray, **params: Any) -> np.ndarray:
+        """Return the keypoints: painting moves nothing."""
+        return keypoints
+
+    def apply_to_bboxes(
+        self,
+        bboxes: np.ndarray,
+        patches: tuple[Patch, ...] = (),
+        image_hw: tuple[int, int] = (1, 1),
+        **params: Any,
+    ) -> np.ndarray:
+        """Return the boxes, with one more a defect if `bbox_labels` is given."""
+        if self.bbox_labels is None or not patches:
+            return bboxes
+        names = self._painter().class_names
+        boxes = np.array([patch_box(patch, image_hw) for patch in patches], np.float32)
+        labels = self._box_labels([self.bbox_labels[names[patch.class_index]] for patch in patches], bboxes)
+        added = np.hstack([boxes, labels]).astype(np.float32)
+        if bboxes.size == 0:
+            return added
+        if bboxes.shape[1] != added.shape[1]:
+            raise ValueError(
+                f"boxes have {bboxes.shape[1] - 4} labels each, bbox_labels gives {added.shape[1] - 4}; "
+                "give one {field: label} for each label field"
+            )
+        return np.vstack([bboxes, added])
+
+    def _box_labels(self, labels: list[Any], bboxes: np.ndarray) -> np.ndarray:
+        """Encode labels as Albumentations encoded those of the existing boxes: (N, number of label fields)."""
+        processor = self.get_processor("bboxes")
+        fields = list(processor.params.label_fields or []) if processor is not None else []
+        columns = []
+        for field in fields:
+            values = [label[field] if isinstance(label, Mapping) and field in label else label for label in labels]
+            if any(isinstance(value, Mapping) for value in values):
+                raise ValueError(f"bbox_labels has no label for the label field {field!r}; the fields are {fields}")
+            columns.append(np.asarray(processor.label_manager.process_field("bboxes", field, values)).reshape(-1, 1))
+        if columns:
+            return np.hstack(columns).astype(np.float32)
+        inline = bboxes.shape[1] - 4 if bboxes.ndim == 2 and bboxes.size else 1
+        if inline == 0:
+            return np.empty((len(labels), 0), np.float32)
+        if not all(isinstance(label, (int, float)) for label in labels):
+            raise ValueError("labels inside the boxes are numbers; use numbers in bbox_labels, or label_fields in BboxParams")
+        return np.array(labels, np.float32).reshape(-1, 1)
+
+
+def _cover(taken: np.ndarray, draw: Draw, value: bool) -> None:
+    """Mark the pixels of a draw as taken or free."""
+    height, width = draw.mask.shape
+    taken[draw.top : draw.top + height, draw.left : draw.left + width][draw.mask] = value

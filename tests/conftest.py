@@ -1,0 +1,73 @@
+"""Small weights made on the spot, so that no test waits for a trained network or needs data."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+os.environ.setdefault("ALBUMENTATIONS_NO_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from albu_gan.generators import GeneratorConfig, build_generator
+from albu_gan.hub import WeightsConfig, write_folder
+from albu_gan.masks import MaskBank, Shape
+
+CLASSES = ("pit", "scratch", "stain")
+
+
+def make_weights(folder: Path, channels: int = 1, seed: int = 0) -> Path:
+    """Write a small weights folder whose random network paints visible, latent-dependent residuals."""
+    torch.manual_seed(seed)
+    config = GeneratorConfig(
+        in_channels=channels, num_classes=len(CLASSES), latent_dim=8, channels=(8, 8), fine_channels=4, style_dim=16
+    )
+    network = build_generator(config)
+    with torch.no_grad():
+        network.head.weight.mul_(20)
+    rng = np.random.default_rng(seed)
+    shapes = []
+    for index in range(len(CLASSES)):
+        for _ in range(4):
+            height, width = rng.integers(5, 20, size=2)
+            mask = rng.random((height, width)) < 0.8
+            mask[0, 0] = mask[-1, -1] = True
+            shapes.append(Shape(mask, index))
+    shapes.append(Shape(np.ones((6, 12), bool), 0, (True, False, False, False)))
+    write_folder(
+        folder,
+        WeightsConfig(config, CLASSES, (32, 64)),
+        {name: tensor.half().numpy() for name, tensor in network.state_dict().items()},
+        MaskBank(shapes, len(CLASSES)).to_tensors(),
+        "# a test\n",
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A gray weights folder of three classes."""
+    return str(make_weights(tmp_path_factory.mktemp("weights") / "gray"))
+
+
+@pytest.fixture(scope="session")
+def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An RGB weights folder of three classes."""
+    return str(make_weights(tmp_path_factory.mktemp("weights") / "colour", channels=3))
+
+
+@pytest.fixture
+def make_image() -> Callable[..., np.ndarray]:
+    """Build a textured image of any shape and dtype."""
+
+    def build(shape: tuple[int, ...], dtype: type = np.uint8, seed: int = 0) -> np.ndarray:
+        levels = np.random.default_rng(seed).integers(90, 160, size=shape)
+        return levels.astype(np.uint8) if dtype == np.uint8 else (levels / 255).astype(dtype)
+
+    return build
