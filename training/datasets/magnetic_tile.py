@@ -49,6 +49,11 @@ class MagneticTileDataset(DefectDataset):
                     Record(f"{name}/{path.stem}", path, label, table[name, path.stem], classes)
                 )
 
+    def clean_records(self, records: list[Record]) -> list[Record]:
+        """Return the clean tiles; a few "free" images show a tile that other images call defective, and are left out."""
+        dirty = {record.group for record in self.records if record.classes}
+        return [record for record in records if not record.classes and record.group not in dirty]
+
     def read_mask(self, record: Record, image_hw: tuple[int, int]) -> np.ndarray:
         if record.label_path is None:
             return np.zeros(image_hw, np.uint8)

@@ -67,6 +67,5 @@ class DefectDataset(ABC):
         return image, self.read_mask(record, image.shape[:2])
 
     def clean_records(self, records: list[Record]) -> list[Record]:
-        """Return those records that show no defect and whose group shows none either."""
-        dirty = {record.group for record in self.records if record.classes}
-        return [record for record in records if not record.classes and record.group not in dirty]
+        """Return those records that can serve as clean backgrounds."""
+        return [record for record in records if not record.classes]

@@ -88,8 +88,11 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     )
     generator = trainer.run(batches, arguments.workers)
     if trainer.accelerator.is_main_process:
-        export_weights(arguments.out / "weights", generator, dataset, split, defects, config, trainer.images_seen)
-        print(arguments.out / "weights")
+        weights = arguments.out / "weights"
+        export_weights(
+            weights, generator, dataset, split, config, trainer.images_seen, trainer.step, trainer.seconds
+        )
+        print(weights)
 
 
 def fixed_samples(dataset: DefectDataset, split: Split, config: TrainConfig) -> list[dict[str, np.ndarray]]:

@@ -1,1 +1,105 @@
-def export_weights(*a): pass
+"""From a trained generator to a weights folder."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from albu_gan.generators import DefectGenerator
+from albu_gan.hub import WeightsConfig, write_folder
+from albu_gan.masks import MaskBank, Shape
+from training.card import model_card
+from training.datasets.record import DefectDataset, Record
+from training.datasets.split import Split
+from training.gan.config import TrainConfig
+from training.gan.windows import components
+
+MAX_SHAPES_A_CLASS = 400  # keeps a folder small; evenly taken from the groups
+
+
+def export_weights(
+    path: Path,
+    generator: DefectGenerator,
+    dataset: DefectDataset,
+    split: Split,
+    config: TrainConfig,
+    images_seen: int,
+    steps: int,
+    seconds: float,
+) -> None:
+    """Write a weights folder: the averaged generator in half precision and the shapes of the training groups.
+
+    Args:
+        path: of the folder; replaced whole if it exists.
+        generator: averaged over the training.
+        dataset: it was trained on.
+        split: whose training groups were seen.
+        config: of the run.
+        images_seen: fake windows shown to the discriminator.
+        steps: of training.
+        seconds: the training took.
+    """
+    bank = build_mask_bank(dataset, split.select(dataset.records, "train"))
+    described = WeightsConfig(
+        generator.config,
+        dataset.class_names,
+        config.window_sizes,
+        training={
+            "data": type(dataset).__name__,
+            "source": dataset.source,
+            "licence": dataset.licence,
+            "train_groups": list(split.train),
+            "held_out_groups": list(split.held_out),
+            "train_images": len(split.select(dataset.records, "train")),
+            "shapes": dict(zip(dataset.class_names, bank.counts(), strict=True)),
+            "images_seen": images_seen,
+            "steps": steps,
+            "minutes": round(seconds / 60, 1),
+            "config": config.to_dict(),
+            "commit": current_commit(),
+            "torch": torch.__version__,
+            "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
+            + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"),
+        },
+    )
+    state = {name: tensor.detach().cpu().half().numpy() for name, tensor in generator.state_dict().items()}
+    write_folder(path, described, state, bank.to_tensors(), model_card(path.name, described))
+
+
+def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> MaskBank:
+    """Collect every connected shape of the records, and which borders of its image it touches."""
+    shapes: dict[int, list[Shape]] = {index: [] for index in range(len(dataset.class_names))}
+    for record in records:
+        if record.classes:
+            _, mask = dataset.read(record)
+            height, width = mask.shape
+            for class_index, part, (top, left, h, w) in components(mask):
+                cut = np.ascontiguousarray(part[top : top + h, left : left + w])
+                edges = (top <= 1, left <= 1, top + h >= height - 1, left + w >= width - 1)
+                shapes[class_index].append(Shape(cut, class_index, edges))
+    kept = []
+    for members in shapes.values():
+        chosen = np.linspace(0, len(members) - 1, min(len(members), MAX_SHAPES_A_CLASS)).astype(int)
+        kept += [members[i] for i in chosen]
+    return MaskBank(kept, len(dataset.class_names))
+
+
+def current_commit() -> str:
+    """Return the commit of the checkout, "+changes" behind it if the tree differs, or "unknown" outside of one."""
+    here = Path(__file__).parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        dirty = _git(here, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+changes" if dirty else "")
+
+
+def _git(folder: Path, *words: str) -> Any:
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()

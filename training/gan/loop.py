@@ -23,7 +23,7 @@ from training.gan.augment import diff_augment
 from training.gan.config import TrainConfig
 from training.gan.discriminator import MultiScaleDiscriminator
 from training.gan.losses import LOSSES, coarse_difference, low_frequency_l1, masked_mean, mode_seeking, zero_centred_penalty
-from training.gan.sheet import grid, outline, write_png
+from albu_gan.sheet import grid, outline, write_png
 from training.gan.tensors import image_tensor, mask_tensor, uint8_images
 from training.gan.windows import WindowBatches
 
@@ -79,6 +79,7 @@ class GANTrainer:
         self.discriminator, self.optimizer_d = self.accelerator.prepare(discriminator.to(**layout), optimizer_d)
         self.step = 0
         self.images_seen = 0
+        self.seconds = 0.0  # of training, over all resumed parts
         self.noise = torch.Generator(device=self.accelerator.device)
 
     def resume(self) -> None:
@@ -96,7 +97,7 @@ class GANTrainer:
         self.average.load_state_dict(state["average"])
         self.optimizer_g.load_state_dict(state["optimizer_g"])
         self.optimizer_d.load_state_dict(state["optimizer_d"])
-        self.step, self.images_seen = state["step"], state["images_seen"]
+        self.step, self.images_seen, self.seconds = state["step"], state["images_seen"], state["seconds"]
 
     def save(self) -> None:
         """Write a checkpoint that holds everything a resumed run needs: temporary name, then rename."""
@@ -113,6 +114,7 @@ class GANTrainer:
             "optimizer_d": self.optimizer_d.state_dict(),
             "step": self.step,
             "images_seen": self.images_seen,
+            "seconds": self.seconds,
         }
         with partial.open("wb") as file:
             torch.save(state, file)
@@ -147,6 +149,7 @@ class GANTrainer:
                 before = self.images_seen
                 self.images_seen += len(batch["real"]) * accelerator.num_processes
                 self.step += 1
+                self.seconds += time.monotonic() - asked
                 bar.update(self.images_seen - before)
                 if writer is not None and stats:
                     stats["data_wait"] = waited / (time.monotonic() - began)
@@ -170,7 +173,8 @@ class GANTrainer:
             TrainingError: if a loss is not finite.
         """
         config, loss = self.config, LOSSES[self.config.loss]
-        self.noise.manual_seed(hash((config.seed, self.step, self.accelerator.process_index)) % 2**63)
+        entropy = np.random.SeedSequence((config.seed, self.step, self.accelerator.process_index))
+        self.noise.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         num_classes = len(self.class_names)
         real, clean = image_tensor(batch["real"]), image_tensor(batch["clean"])
         real_masks, fake_masks = mask_tensor(batch["real_mask"], num_classes), mask_tensor(batch["fake_mask"], num_classes)
@@ -281,7 +285,7 @@ class GANTrainer:
         titles = ["real, mask", "real", "clean", "mask", *(f"painted, z{i + 1}" for i in range(SHEET_LATENTS))]
         half = -(-len(rows) // 2)
         doubled = [a + b for a, b in zip(rows[:half], rows[half:] + [[]] * (2 * half - len(rows)), strict=True)]
-        write_png(self.out / "sheets" / f"{self.images_seen:08d}.png", grid(doubled, 128, titles * 2))
+        write_png(self.out / "sheets" / f"{self.images_seen:08d}.png", grid(doubled, (128, 128), titles * 2))
 
 
 def gradient_norm(module: torch.nn.Module) -> float:

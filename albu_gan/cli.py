@@ -1,0 +1,130 @@
+"""`albu-gan demo | inpaint | info`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from albu_gan.demo import contact_sheet, read_image, sample_images
+from albu_gan.hub import MODEL, WeightsFolder, bundled_names, find_weights
+from albu_gan.inpainter import DefectInpainter
+from albu_gan.sheet import write_png
+from albu_gan.transform import GANDefectInpaint
+
+DEFAULT_WEIGHTS = "magnetic-tile-v1"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ValueError, TypeError, OSError) as err:
+        print(f"albu-gan: error: {err}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("albu-gan: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    parser = argparse.ArgumentParser(prog="albu-gan", description="Paint convincing defects into images.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="paint defects into the sample images and write a contact sheet")
+    demo.add_argument("--weights", action="append", help="bundled name, folder or Hub repository; default: all bundled")
+    demo.add_argument("--images", type=Path, nargs="+", help="your own images instead of the samples")
+    demo.add_argument("--out", type=Path, default=Path("albu-gan-demo.png"))
+    demo.add_argument("--seed", type=int, default=0)
+    demo.set_defaults(run=run_demo)
+
+    inpaint = commands.add_parser("inpaint", help="paint defects into images; writes each image and its mask")
+    inpaint.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    inpaint.add_argument("--out", type=Path, required=True, help="folder for images/STEM.png and masks/STEM.png")
+    inpaint.add_argument("--weights", default=DEFAULT_WEIGHTS)
+    inpaint.add_argument("--classes", nargs="+", help="names of the classes to paint; default: all")
+    inpaint.add_argument("--defects", type=int, nargs=2, default=(1, 2), metavar=("MIN", "MAX"))
+    inpaint.add_argument("--seed", type=int, default=0)
+    inpaint.add_argument("--overwrite", action="store_true")
+    inpaint.set_defaults(run=run_inpaint)
+
+    info = commands.add_parser("info", help="say what weights paint and where they come from")
+    info.add_argument("weights", nargs="?", help="bundled name, folder or Hub repository; default: list the bundled ones")
+    info.set_defaults(run=run_info)
+    return parser
+
+
+def run_demo(arguments: argparse.Namespace) -> None:
+    """Write the contact sheet and print its path."""
+    names = arguments.weights or sorted(bundled_names())
+    images = [read_image(path) for path in arguments.images] if arguments.images else sample_images()
+    painters = [DefectInpainter.from_pretrained(name) for name in names]
+    write_png(arguments.out, contact_sheet(painters, images, arguments.seed))
+    print(arguments.out.resolve())
+
+
+def run_inpaint(arguments: argparse.Namespace) -> None:
+    """Paint every image; the mask holds class index + 1."""
+    transform = GANDefectInpaint(
+        weights=arguments.weights, classes=arguments.classes, defects_range=tuple(arguments.defects), p=1.0
+    )
+    stems = [path.stem for path in arguments.images]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise ValueError(f"several images are called {twice[0]!r}; their outputs would overwrite each other")
+    targets = [(arguments.out / "images" / f"{s}.png", arguments.out / "masks" / f"{s}.png") for s in stems]
+    existing = [path for pair in targets for path in pair if path.exists()]
+    if existing and not arguments.overwrite:
+        raise ValueError(f"{existing[0]} exists; choose another --out, or pass --overwrite")
+    for index, (path, (image_out, mask_out)) in enumerate(zip(tqdm(arguments.images, unit="image"), targets, strict=True)):
+        image = read_image(path)
+        transform.set_random_seed(arguments.seed + index)
+        result = transform(image=image, mask=np.zeros(image.shape[:2], np.uint8))
+        write_png(mask_out, result["mask"])
+        write_png(image_out, result["image"])
+    print(arguments.out.resolve())
+
+
+def run_info(arguments: argparse.Namespace) -> None:
+    """Print what `config.json` says."""
+    if arguments.weights is None:
+        for name in bundled_names():
+            print(f"{name}: {', '.join(find_weights(name).config.class_names)}")
+        return
+    print(describe(find_weights(arguments.weights)))
+
+
+def describe(folder: WeightsFolder) -> str:
+    """Return a few lines about weights."""
+    config, training = folder.config, folder.config.training
+    counts = DefectInpainter(folder).mask_bank.counts()
+    lines = [
+        f"name: {folder.name}",
+        f"folder: {folder.path}",
+        f"classes: {', '.join(f'{n} ({c} shapes)' for n, c in zip(config.class_names, counts, strict=True))}",
+        f"images: {'gray' if config.generator.in_channels == 1 else 'RGB'}",
+        f"windows: {', '.join(f'{s} x {s}' for s in config.window_sizes)}",
+        f"architecture: {config.generator.architecture}, {(folder.path / MODEL).stat().st_size / 1e6:.1f} MB",
+        f"data: {training.get('source', 'not recorded')}",
+        f"licence of the data: {training.get('licence', 'not recorded')}",
+        f"training: {training.get('steps', '?')} steps, {training.get('minutes', '?')} minutes",
+        f"held-out groups: {', '.join(training.get('held_out_groups', [])) or 'not recorded'}",
+    ]
+    for name, values in config.metrics.get("classes", {}).items():
+        lines.append(
+            f"{name}: contrast reached in {values['contrast_reached']:.0%} of draws, diversity {values['diversity']:.2f}, "
+            f"KID {values['kid_painted']:.3f} (copy-paste {values['kid_copy_paste']:.3f})"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

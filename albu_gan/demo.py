@@ -1,0 +1,86 @@
+"""The demo's contact sheet: defects painted into the sample images of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from albu_gan.compositing import contrast
+from albu_gan.inpainter import DefectInpainter
+from albu_gan.masks import jitter_shape
+from albu_gan.placement import place
+from albu_gan.sheet import around, grid, outline
+
+SAMPLES = Path(__file__).parent / "samples"
+CELL_HW = (216, 288)
+ZOOM = 3
+TITLES = ("clean", "mask", "painted", "zoom: clean", "zoom: latent 1", "zoom: latent 2")
+TRIES = 20
+MIN_CONTRAST = 8.0
+
+
+def sample_images() -> list[np.ndarray]:
+    """Read the sample images that come with the package: (288, 384, 3) uint8 RGB, no labelled defect in them."""
+    return [read_image(path) for path in sorted(SAMPLES.glob("*.jpg"))]
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: if there is no such file or it cannot be read.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such image")
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{path}: not an image that OpenCV can read")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def contact_sheet(painters: Sequence[DefectInpainter], images: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    """Paint one defect of each class of each painter into the images in turn; a row each.
+
+    Args:
+        painters: whose classes are shown. A gray painter is shown on the gray image.
+        images: (H, W, 3) uint8.
+        seed: same seed, same sheet.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for painter in painters:
+        for index in range(len(painter.class_names)):
+            image = images[len(rows) % len(images)]
+            if painter.folder.config.generator.in_channels == 1:
+                image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+            rows.append(_row(painter, index, image, rng))
+    return grid(rows, CELL_HW, TITLES)
+
+
+def _row(painter: DefectInpainter, class_index: int, image: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Clean, mask, painted, and the defect enlarged: clean and with two latents."""
+    name = painter.class_names[class_index]
+    for _ in range(TRIES):
+        shape = jitter_shape(painter.mask_bank.sample(class_index, rng), (0.9, 1.2), (-15, 15), rng)
+        offset_yx = place(shape, None, (image.shape[0], image.shape[1]), rng)
+        if offset_yx is None:
+            continue
+        mask = np.zeros(image.shape[:2], np.uint8)
+        height, width = shape.mask.shape
+        mask[offset_yx[0] : offset_yx[0] + height, offset_yx[1] : offset_yx[1] + width] = shape.mask
+        seeds = rng.integers(2**31, size=2)
+        first, second = (painter(image, mask, name, seed=int(s)) for s in seeds)
+        if min(contrast(image, first, mask), contrast(image, second, mask)) >= MIN_CONTRAST:
+            break
+    rows, columns = around(mask, (CELL_HW[0] // ZOOM, CELL_HW[1] // ZOOM))
+    if max(height, width) > CELL_HW[0] // ZOOM:
+        rows, columns = around(mask, (CELL_HW[0] * 2 // ZOOM, CELL_HW[1] * 2 // ZOOM))
+    labelled = outline(image, mask)
+    cv2.putText(labelled, name, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 60, 40), 1, cv2.LINE_AA)
+    return [image, labelled, first, image[rows, columns], first[rows, columns], second[rows, columns]]

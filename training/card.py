@@ -1,0 +1,113 @@
+"""Model cards: what a weights folder was trained on, what it reached, and how to use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from albu_gan.hub import WeightsConfig
+
+PICTURE = "preview.png"
+
+
+def model_card(name: str, config: WeightsConfig, *, picture: bool = False) -> str:
+    """Return the Markdown of `README.md`, Hub metadata first, generated from `config.json` alone.
+
+    Args:
+        name: of the folder.
+        config: its contents; `metrics` may be empty.
+        picture: whether the folder holds `preview.png`.
+    """
+    training = config.training
+    licence = training.get("weights_licence", "other")
+    parts = [
+        "---",
+        f"license: {licence}",
+        "library_name: albu-gan",
+        "pipeline_tag: image-to-image",
+        "tags: [albumentations, data-augmentation, defect-segmentation, industrial-inspection, gan, inpainting]",
+        "---",
+        "",
+        f"# {name}",
+        "",
+        f"Paints {_listed(config.class_names)} into {'gray' if config.generator.in_channels == 1 else 'colour'} images, "
+        "with [albu-gan](https://pypi.org/project/albu-gan/), as an Albumentations transform.",
+        "",
+        "```python",
+        "import albumentations as A",
+        "from albu_gan import GANDefectInpaint",
+        "",
+        f'train = A.Compose([GANDefectInpaint(weights="{name}", p=0.3)])',
+        "```",
+        "",
+    ]
+    if picture:
+        parts += [
+            f"![Held-out windows: real, clean, mask, painted with three latents]({PICTURE})",
+            "",
+            "Rows are windows of held-out groups. The first two columns are real; the painted ones were drawn at random, "
+            "not chosen.",
+            "",
+        ]
+    parts += ["## Training", "", *_table(_training_rows(training, config)), ""]
+    if config.metrics:
+        parts += ["## Measured on held-out groups", "", *_metrics(config.metrics), ""]
+    if training.get("limits"):
+        parts += ["## Limits", "", *(f"- {line}" for line in training["limits"]), ""]
+    if training.get("held_out_groups"):
+        parts += [
+            "## Split",
+            "",
+            "By group (one physical part, or one series of images). Nothing was trained, chosen or taken into the mask bank "
+            "from the held-out groups.",
+            "",
+            f"Held out: {', '.join(training['held_out_groups'])}",
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _training_rows(training: dict[str, Any], config: WeightsConfig) -> list[tuple[str, str]]:
+    rows = [
+        ("Data", str(training.get("source", "not recorded"))),
+        ("Licence of the data", str(training.get("licence", "not recorded"))),
+        ("Images of the training groups", str(training.get("train_images", "not recorded"))),
+        ("Training groups", str(len(training.get("train_groups", [])))),
+        ("Shapes in the mask bank", ", ".join(f"{k} {v}" for k, v in training.get("shapes", {}).items())),
+        ("Windows shown to the discriminator", f"{training.get('images_seen', 0):,}"),
+        ("Steps", f"{training.get('steps', 0):,}"),
+        ("Minutes", str(training.get("minutes", "not recorded"))),
+        ("Hardware", str(training.get("hardware", "not recorded"))),
+        ("Window sizes", ", ".join(f"{s} x {s}" for s in config.window_sizes)),
+        ("Commit", str(training.get("commit", "not recorded"))),
+    ]
+    return [(key, value) for key, value in rows if value]
+
+
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    return ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows)]
+
+
+def _metrics(metrics: dict[str, Any]) -> list[str]:
+    lines = [
+        "| class | draws | contrast reached | diversity across z | KID painted | KID copy-paste | KID real floor |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, values in metrics["classes"].items():
+        lines.append(
+            f"| {name} | {values['draws']} | {values['contrast_reached']:.0%} | {values['diversity']:.2f} | "
+            + " | ".join(f"{values[key]:.3f}" for key in ("kid_painted", "kid_copy_paste", "kid_real"))
+            + " |"
+        )
+    return [
+        *lines,
+        "",
+        "Contrast reached: share of first draws, before any redraw, whose 75th percentile of change inside the mask is at "
+        f"least {metrics['min_contrast']:g} levels. Diversity: mean feature distance, inside the mask, of two latents on the "
+        "same window and mask, over the mean distance of two real defects of the class. KID: kernel distance to held-out "
+        "real defects (lower is better); the real floor is training against held-out. Features: "
+        f"{metrics['features']}, not Inception; compare within this table only.",
+    ]
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
