@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -57,7 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.set_defaults(run=run_inpaint)
 
     info = commands.add_parser("info", help="say what weights paint and where they come from")
-    info.add_argument("weights", nargs="?", help="bundled name, folder or Hub repository; default: list the bundled ones")
+    info.add_argument(
+        "weights", nargs="?", help="bundled name, folder or Hub repository; default: list the bundled ones"
+    )
     info.set_defaults(run=run_info)
     return parser
 
@@ -84,7 +85,9 @@ def run_inpaint(arguments: argparse.Namespace) -> None:
     existing = [path for pair in targets for path in pair if path.exists()]
     if existing and not arguments.overwrite:
         raise ValueError(f"{existing[0]} exists; choose another --out, or pass --overwrite")
-    for index, (path, (image_out, mask_out)) in enumerate(zip(tqdm(arguments.images, unit="image"), targets, strict=True)):
+    for index, (path, (image_out, mask_out)) in enumerate(
+        zip(tqdm(arguments.images, unit="image"), targets, strict=True)
+    ):
         image = read_image(path)
         transform.set_random_seed(arguments.seed + index)
         result = transform(image=image, mask=np.zeros(image.shape[:2], np.uint8))

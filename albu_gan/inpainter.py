@@ -116,7 +116,7 @@ class DefectInpainter:
 
     def _loaded(self) -> _Loaded:
         global _PROCESS
-        if _PROCESS != os.getpid():
+        if os.getpid() != _PROCESS:
             if _CACHE:
                 # This process was forked after its parent used torch: its thread pool did not come along, and a
                 # forward that waits for it hangs.

@@ -9,15 +9,15 @@ from albu_gan.hub import WeightsConfig
 PICTURE = "preview.png"
 
 
-def model_card(name: str, config: WeightsConfig, *, picture: bool = False) -> str:
+def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
     """Return the Markdown of `README.md`, Hub metadata first, generated from `config.json` alone.
 
     Args:
-        name: of the folder.
         config: its contents; `metrics` may be empty.
         picture: whether the folder holds `preview.png`.
     """
     training = config.training
+    name = training.get("name", "unnamed")
     licence = training.get("weights_licence", "other")
     parts = [
         "---",
@@ -30,7 +30,7 @@ def model_card(name: str, config: WeightsConfig, *, picture: bool = False) -> st
         f"# {name}",
         "",
         f"Paints {_listed(config.class_names)} into {'gray' if config.generator.in_channels == 1 else 'colour'} images, "
-        "with [albu-gan](https://pypi.org/project/albu-gan/), as an Albumentations transform.",
+        "with albu-gan, as an Albumentations transform.",
         "",
         "```python",
         "import albumentations as A",
@@ -42,10 +42,11 @@ def model_card(name: str, config: WeightsConfig, *, picture: bool = False) -> st
     ]
     if picture:
         parts += [
-            f"![Held-out windows: real, clean, mask, painted with three latents]({PICTURE})",
+            f"![Clean, mask, painted, and the defect enlarged with two latents]({PICTURE})",
             "",
-            "Rows are windows of held-out groups. The first two columns are real; the painted ones were drawn at random, "
-            "not chosen.",
+            "Drawn at random, not chosen. The images are the package's samples: crops of BSData (T. Schlagenhauf, "
+            "M. Landwehr, 2021, CC BY-SA 4.0), from groups that no bundled weights were trained on; the picture is under the "
+            "same licence.",
             "",
         ]
     parts += ["## Training", "", *_table(_training_rows(training, config)), ""]

@@ -45,9 +45,7 @@ class MagneticTileDataset(DefectDataset):
                     raise DataError(f"{table_path}: no row for {name} {path.name}; add its group")
                 classes = frozenset() if name == "free" else frozenset({self.class_names.index(name)})
                 label = path.with_suffix(".png") if classes else None
-                self.records.append(
-                    Record(f"{name}/{path.stem}", path, label, table[name, path.stem], classes)
-                )
+                self.records.append(Record(f"{name}/{path.stem}", path, label, table[name, path.stem], classes))
 
     def clean_records(self, records: list[Record]) -> list[Record]:
         """Return the clean tiles; a few "free" images show a tile that other images call defective, and are left out."""

@@ -26,9 +26,7 @@ class Split:
         return [record for record in records if record.group in groups]
 
 
-def split_by_group(
-    records: Sequence[Record], class_names: Sequence[str], train_fraction: float, seed: int
-) -> Split:
+def split_by_group(records: Sequence[Record], class_names: Sequence[str], train_fraction: float, seed: int) -> Split:
     """Divide the groups at random so that each class, and the clean images, come near `train_fraction`.
 
     Of `TRIES` random divisions the one closest to the wanted fraction, class by class, is kept.

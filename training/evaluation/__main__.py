@@ -14,9 +14,11 @@ import torch
 from tqdm import tqdm
 
 from albu_gan.compositing import contrast
+from albu_gan.demo import contact_sheet, sample_images
 from albu_gan.generators import composite
 from albu_gan.hub import CARD, CONFIG, WeightsError, WeightsFolder, find_weights
 from albu_gan.inpainter import DefectInpainter
+from albu_gan.sheet import grid, outline, write_png
 from training.card import PICTURE, model_card
 from training.datasets import DataError, DefectDataset, Split
 from training.evaluation.copy_paste import feathered_copy_paste
@@ -24,7 +26,6 @@ from training.evaluation.features import NAME, DefectFeatures, pack, train_featu
 from training.evaluation.metrics import embed, kid, mean_distance, within_class_distance
 from training.gan.__main__ import FORMATS, open_dataset
 from training.gan.export import current_commit
-from albu_gan.sheet import grid, outline, write_png
 from training.gan.tensors import image_tensor, mask_tensor, uint8_images
 from training.gan.windows import DefectWindow, WindowBatches, cut_defects, load_backgrounds
 
@@ -78,7 +79,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
         steps,
         arguments.seed,
     )
-    painter = DefectInpainter(folder)
+    painter = DefectInpainter(folder)  # loads the very file that ships
     classes, rows = {}, []
     for index, name in enumerate(dataset.class_names):
         measured, shown = _evaluate_class(painter, features, index, sides, arguments)
@@ -101,9 +102,9 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
     write_png(arguments.out / "sheet.png", sheet)
     if arguments.write_card:
         described = dataclasses.replace(config, metrics=metrics)
-        write_png(folder.path / PICTURE, sheet)
+        write_png(folder.path / PICTURE, contact_sheet([painter], sample_images(), arguments.seed))
         write_text(folder.path / CONFIG, json.dumps(described.to_dict(), indent=1))
-        write_text(folder.path / CARD, model_card(folder.path.name, described, picture=True))
+        write_text(folder.path / CARD, model_card(described, picture=True))
     print(arguments.out / "sheet.png")
 
 
@@ -142,9 +143,7 @@ def _evaluate_class(
     fake_packed = [pack(images, to_paint["fake_mask"] == index + 1) for images in painted]
     vectors = [embed(features, packed) for packed in fake_packed]
     groups = np.array([w.group for w in held_out])
-    spread = within_class_distance(
-        embed(features, pack(*_tight(held_out, index))), groups
-    )
+    spread = within_class_distance(embed(features, pack(*_tight(held_out, index))), groups)
     measured = {
         "draws": len(seen),
         "window": size,

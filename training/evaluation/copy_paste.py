@@ -8,9 +8,7 @@ import numpy as np
 FEATHER = 1.5  # pixels, standard deviation of the blur of the pasted mask's edge
 
 
-def feathered_copy_paste(
-    clean: np.ndarray, mask: np.ndarray, real: np.ndarray, real_mask: np.ndarray
-) -> np.ndarray:
+def feathered_copy_paste(clean: np.ndarray, mask: np.ndarray, real: np.ndarray, real_mask: np.ndarray) -> np.ndarray:
     """Paste a real defect's pixels into a mask of a clean window, with a soft edge.
 
     The real defect's box is scaled to the mask's box, so that the same mask is filled as by a painter.

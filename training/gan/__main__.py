@@ -28,6 +28,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--group-pattern", help="labelme: regular expression for the group in a file's name")
+    parser.add_argument("--source", help="labelme: where the data comes from, for the model card")
+    parser.add_argument("--licence", help="labelme: of the data, for the model card")
+    parser.add_argument("--weights-licence", default="other", help="licence of the weights, as the Hub names it")
+    parser.add_argument("--name", help="of the weights, for the model card; default: the name of --out")
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     for field in dataclasses.fields(TrainConfig):
         flag = "--" + field.name.replace("_", "-")
@@ -43,6 +47,13 @@ def open_dataset(name: str, root: Path, group_pattern: str | None) -> DefectData
     if name == "magnetic-tile":
         return MagneticTileDataset(root)
     return LabelmeDataset(root, group_pattern)
+
+
+def with_provenance(dataset: DefectDataset, source: str | None, licence: str | None) -> DefectDataset:
+    """Take over what the user says about where the data comes from."""
+    dataset.source = source or dataset.source
+    dataset.licence = licence or dataset.licence
+    return dataset
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
 def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     """Read the data, train, export."""
     dataset = open_dataset(arguments.format, arguments.data, arguments.group_pattern)
+    with_provenance(dataset, arguments.source, arguments.licence)
     split = split_by_group(dataset.records, dataset.class_names, config.train_fraction, config.split_seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
     described = {"data": str(arguments.data), "format": arguments.format, "split": dataclasses.asdict(split)}
@@ -89,9 +101,14 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     generator = trainer.run(batches, arguments.workers)
     if trainer.accelerator.is_main_process:
         weights = arguments.out / "weights"
-        export_weights(
-            weights, generator, dataset, split, config, trainer.images_seen, trainer.step, trainer.seconds
-        )
+        provenance = {
+            "name": arguments.name or arguments.out.resolve().name,
+            "weights_licence": arguments.weights_licence,
+            "images_seen": trainer.images_seen,
+            "steps": trainer.step,
+            "minutes": round(trainer.seconds / 60, 1),
+        }
+        export_weights(weights, generator, dataset, split, config, provenance)
         print(weights)
 
 

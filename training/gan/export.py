@@ -29,9 +29,7 @@ def export_weights(
     dataset: DefectDataset,
     split: Split,
     config: TrainConfig,
-    images_seen: int,
-    steps: int,
-    seconds: float,
+    provenance: dict[str, Any],
 ) -> None:
     """Write a weights folder: the averaged generator in half precision and the shapes of the training groups.
 
@@ -41,9 +39,7 @@ def export_weights(
         dataset: it was trained on.
         split: whose training groups were seen.
         config: of the run.
-        images_seen: fake windows shown to the discriminator.
-        steps: of training.
-        seconds: the training took.
+        provenance: what the run says of itself: name, licence of the weights, images_seen, steps, minutes.
     """
     bank = build_mask_bank(dataset, split.select(dataset.records, "train"))
     described = WeightsConfig(
@@ -58,9 +54,7 @@ def export_weights(
             "held_out_groups": list(split.held_out),
             "train_images": len(split.select(dataset.records, "train")),
             "shapes": dict(zip(dataset.class_names, bank.counts(), strict=True)),
-            "images_seen": images_seen,
-            "steps": steps,
-            "minutes": round(seconds / 60, 1),
+            **provenance,
             "config": config.to_dict(),
             "commit": current_commit(),
             "torch": torch.__version__,
@@ -69,7 +63,7 @@ def export_weights(
         },
     )
     state = {name: tensor.detach().cpu().half().numpy() for name, tensor in generator.state_dict().items()}
-    write_folder(path, described, state, bank.to_tensors(), model_card(path.name, described))
+    write_folder(path, described, state, bank.to_tensors(), model_card(described))
 
 
 def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> MaskBank:

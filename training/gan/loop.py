@@ -19,11 +19,18 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from albu_gan.generators import DefectGenerator, GeneratorConfig, build_generator, composite
+from albu_gan.sheet import grid, outline, write_png
 from training.gan.augment import diff_augment
 from training.gan.config import TrainConfig
 from training.gan.discriminator import MultiScaleDiscriminator
-from training.gan.losses import LOSSES, coarse_difference, low_frequency_l1, masked_mean, mode_seeking, zero_centred_penalty
-from albu_gan.sheet import grid, outline, write_png
+from training.gan.losses import (
+    LOSSES,
+    coarse_difference,
+    low_frequency_l1,
+    masked_mean,
+    mode_seeking,
+    zero_centred_penalty,
+)
 from training.gan.tensors import image_tensor, mask_tensor, uint8_images
 from training.gan.windows import WindowBatches
 
@@ -72,9 +79,7 @@ class GANTrainer:
         self.average.to(self.accelerator.device)
         betas = (0.0, config.beta2)
         optimizer_g = torch.optim.Adam(generator.parameters(), lr=config.learning_rate, betas=betas)
-        optimizer_d = torch.optim.Adam(
-            discriminator.parameters(), lr=config.discriminator_learning_rate, betas=betas
-        )
+        optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=config.discriminator_learning_rate, betas=betas)
         self.generator, self.optimizer_g = self.accelerator.prepare(generator, optimizer_g)
         self.discriminator, self.optimizer_d = self.accelerator.prepare(discriminator.to(**layout), optimizer_d)
         self.step = 0
@@ -177,7 +182,10 @@ class GANTrainer:
         self.noise.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         num_classes = len(self.class_names)
         real, clean = image_tensor(batch["real"]), image_tensor(batch["clean"])
-        real_masks, fake_masks = mask_tensor(batch["real_mask"], num_classes), mask_tensor(batch["fake_mask"], num_classes)
+        real_masks, fake_masks = (
+            mask_tensor(batch["real_mask"], num_classes),
+            mask_tensor(batch["fake_mask"], num_classes),
+        )
         inside = fake_masks.amax(dim=1, keepdim=True)
         paired = batch["paired"].float()
         z = self.latents(len(real))
@@ -263,7 +271,9 @@ class GANTrainer:
         shown = {key: value for key, value in stats.items() if value == value}
         with (self.out / "stats.jsonl").open("a") as file:
             file.write(json.dumps({"step": self.step, "images": self.images_seen, **shown}) + "\n")
-        bar.set_postfix_str(f"D {stats['loss_d']:.2f} acc {stats['d_accuracy']:.2f} spread {stats['latent_spread']:.3f}")
+        bar.set_postfix_str(
+            f"D {stats['loss_d']:.2f} acc {stats['d_accuracy']:.2f} spread {stats['latent_spread']:.3f}"
+        )
 
     def write_sheet(self) -> None:
         """Paint the fixed windows with fixed latents by the averaged generator."""

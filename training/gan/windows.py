@@ -293,4 +293,3 @@ def load_backgrounds(dataset: DefectDataset, records: list[Record]) -> list[np.n
     if not filled:
         raise DataError("no clean image, and no defective one whose defects could be filled in; add clean images")
     return filled
-

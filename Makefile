@@ -1,0 +1,51 @@
+# `make demo` and `make test` need Python 3.10+ and make, nothing else; everything goes into .venv in this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export NO_ALBUMENTATIONS_UPDATE := 1
+export ALBUMENTATIONS_NO_TELEMETRY := 1
+export HF_HUB_DISABLE_PROGRESS_BARS := 1
+
+.PHONY: demo test test-slow lint types bench clean
+
+demo: $(VENV)/package
+	@$(BIN)/albu-gan demo --out albu-gan-demo.png
+
+test: $(VENV)/everything $(VENV)/albumentationsx lint types
+	ALBUMENTATIONSX_PATH=$(CURDIR)/$(VENV)/albumentationsx $(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(VENV)/everything
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: $(VENV)/everything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/everything
+	$(BIN)/mypy
+
+bench: $(VENV)/everything
+	$(BIN)/python docs/benchmark/speed.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || (echo "albu-gan needs Python 3.10 or newer: make PYTHON=python3.12" && exit 1)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+
+$(VENV)/package: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/everything: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install -q -e ".[train,test]"
+	@touch $@ $(VENV)/package
+
+# AlbumentationsX has the same import name: it lies beside the environment and is put before it by the tests that want it.
+$(VENV)/albumentationsx: $(VENV)/everything
+	$(BIN)/python -m pip install -q --no-deps --target $@ albumentationsx==2.5.1 albucore==0.2.21 numkong
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
