@@ -6,6 +6,29 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def integer(name: str, value: Any) -> int:
+    """Return an integer."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise ValueError(f"{name} must be an integer or None, got {value!r}")
+    return int(value)
+
+
+def number(name: str, value: Any, low: float, high: float) -> float:
+    """Return a number within [low, high]."""
+    if not isinstance(value, Real) or isinstance(value, bool) or not low <= float(value) <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+    return float(value)
+
 
 def number_range(name: str, value: Any, low: float, high: float) -> tuple[float, float]:
     """Return an ascending pair of finite numbers within [low, high]."""
@@ -62,31 +85,37 @@ def class_weights(value: Any, classes: Sequence[str], known: Sequence[str], coun
         weights = [float(value.get(c, 0.0)) if counts[known.index(c)] else 0.0 for c in classes]
     total = sum(weights)
     if total <= 0:
-        raise ValueError(f"class_sampling={value!r} leaves nothing to draw among {list(classes)}")
+        raise ValueError(
+            f"class_sampling={value!r} leaves nothing to draw among {list(classes)}; the mask bank holds "
+            f"{dict(zip(known, counts, strict=True))} shapes"
+        )
     return [weight / total for weight in weights]
 
 
-def check_class_sampling(value: Any, classes: Sequence[str], known: Sequence[str]) -> None:
-    """Raise unless `value` is "balanced", "dataset" or {name: weight} with a positive weight for a painted class."""
+def check_class_sampling(value: Any, classes: Sequence[str], known: Sequence[str]) -> str | dict[str, float]:
+    """Return "balanced", "dataset" or {name: weight}, which must have a positive weight for a painted class."""
     if isinstance(value, str) and value in ("balanced", "dataset"):
-        return
+        return value
     if not isinstance(value, Mapping):
         raise ValueError(f"class_sampling must be 'balanced', 'dataset' or {{class: weight}}, got {value!r}")
     require_known("class_sampling", value, known)
-    if not all(isinstance(w, Real) and 0 <= w < float("inf") for w in value.values()):
+    if not all(isinstance(w, Real) and 0 <= float(w) < float("inf") for w in value.values()):
         raise ValueError(f"class_sampling's weights must be finite and not negative, got {dict(value)!r}")
     if not any(value.get(c, 0) > 0 for c in classes):
         raise ValueError(f"class_sampling gives none of the painted classes {list(classes)} a positive weight")
+    return {name: float(weight) for name, weight in value.items()}
 
 
-def class_integers(name: str, value: Any, classes: Sequence[str], known: Sequence[str]) -> dict[str, int] | None:
-    """Return {class: integer >= 0} that covers every painted class, or None."""
+def class_integers(
+    name: str, value: Any, classes: Sequence[str], known: Sequence[str], low: int = 0
+) -> dict[str, int] | None:
+    """Return {class: integer >= low} that covers every painted class, or None."""
     if value is None:
         return None
     if not isinstance(value, Mapping) or not all(
-        isinstance(v, Integral) and not isinstance(v, bool) and v >= 0 for v in value.values()
+        isinstance(v, Integral) and not isinstance(v, bool) and int(v) >= low for v in value.values()
     ):
-        raise ValueError(f"{name} must be {{class: integer >= 0}}, got {value!r}")
+        raise ValueError(f"{name} must be {{class: integer >= {low}}}, got {value!r}")
     require_known(name, value, known)
     require_covered(name, value, classes)
     return {key: int(v) for key, v in value.items()}

@@ -82,5 +82,14 @@ def _row(painter: DefectInpainter, class_index: int, image: np.ndarray, rng: np.
     if max(height, width) > CELL_HW[0] // ZOOM:
         rows, columns = around(mask, (CELL_HW[0] * 2 // ZOOM, CELL_HW[1] * 2 // ZOOM))
     labelled = outline(image, mask)
-    cv2.putText(labelled, name, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 60, 40), 1, cv2.LINE_AA)
+    _caption(labelled, name)
     return [image, labelled, first, image[rows, columns], first[rows, columns], second[rows, columns]]
+
+
+def _caption(image: np.ndarray, text: str) -> None:
+    """Write white on black into the lower left corner of an RGB image, in place."""
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    bottom = image.shape[0]
+    cv2.rectangle(image, (0, bottom - height - below - 8), (width + 10, bottom), (24, 24, 24), -1)
+    origin = (5, bottom - below - 3)
+    cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)

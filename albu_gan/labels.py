@@ -21,12 +21,9 @@ def occupied(mask: np.ndarray, ignore_value: int | None, avoid_existing: bool) -
     Returns:
         (H, W) bool, or None if nothing is forbidden.
     """
-    if avoid_existing:
-        blocked = mask != 0
-    elif ignore_value is not None:
-        blocked = mask == ignore_value
-    else:
-        return None
+    blocked = mask != 0 if avoid_existing else np.zeros(mask.shape, bool)
+    if ignore_value is not None:
+        blocked |= mask == ignore_value
     if not blocked.any():
         return None
     return np.asarray(blocked.any(axis=2) if blocked.ndim == 3 else blocked)
@@ -43,12 +40,17 @@ def check_mask(key: str, mask: Any, image_hw: tuple[int, int]) -> None:
         raise TypeError(f"{key} must be a numpy array, got {type(mask).__name__}")
     if mask.ndim not in (2, 3) or mask.shape[:2] != image_hw:
         raise ValueError(
-            f"{key} must be (H, W) or (H, W, C) with {image_hw} like its image, got shape {mask.shape}; resize both together"
+            f"{key} must be (H, W) or (H, W, C) with {image_hw} like its image, got shape {mask.shape}; "
+            "resize both together"
         )
 
 
 def write_labels(
-    mask: np.ndarray, patches: Sequence[Patch], values: Sequence[int], channels: Sequence[int] | None
+    mask: np.ndarray,
+    patches: Sequence[Patch],
+    values: Sequence[int],
+    channels: Sequence[int] | None,
+    ignore_value: int | None = None,
 ) -> np.ndarray:
     """Return a copy of a mask with every patch's label in it.
 
@@ -57,6 +59,7 @@ def write_labels(
         patches: to label.
         values: written into a mask of one channel, by class index.
         channels: of an (H, W, C) mask, by class index.
+        ignore_value: which is no label, so that a uint8 mask that holds 255 for it still gets 1.
 
     Raises:
         ValueError: if the mask has too few channels or its dtype cannot hold a value.
@@ -76,13 +79,13 @@ def write_labels(
                     f"mask_channels writes to channel {channel}, the mask has {mask.shape[2]} channels (0 to "
                     f"{mask.shape[2] - 1}); give mask_channels={{class: channel}} that fits"
                 )
-            out[rows, columns, channel][patch.mask] = channel_value(mask)
+            out[rows, columns, channel][patch.mask] = channel_value(mask, ignore_value)
     return out
 
 
-def channel_value(mask: np.ndarray) -> int:
-    """What "present" is in a multi-channel mask: 255 in a uint8 mask that holds 255, else 1."""
-    return 255 if mask.dtype == np.uint8 and bool((mask == 255).any()) else 1
+def channel_value(mask: np.ndarray, ignore_value: int | None = None) -> int:
+    """What "present" is in a multi-channel mask: 255 in a uint8 mask that holds 255 as a label, else 1."""
+    return 255 if mask.dtype == np.uint8 and ignore_value != 255 and bool((mask == 255).any()) else 1
 
 
 def fitting_value(value: int, dtype: np.dtype[Any]) -> int:

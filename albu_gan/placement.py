@@ -10,7 +10,9 @@ from albu_gan.masks import Shape
 RANDOM_TRIES = 12
 
 
-def place(shape: Shape, blocked: np.ndarray | None, image_hw: tuple[int, int], rng: np.random.Generator) -> tuple[int, int] | None:
+def place(
+    shape: Shape, blocked: np.ndarray | None, image_hw: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int] | None:
     """Draw a position at which a shape lies inside the image and covers no blocked pixel.
 
     Random positions are tried first; if all fail, every position is examined, so None means that there is none.

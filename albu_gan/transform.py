@@ -18,7 +18,7 @@ from albu_gan import arguments
 from albu_gan.compositing import Patch, contrast, paste
 from albu_gan.hub import copy_folder, find_weights, is_hub_name, push_folder
 from albu_gan.inpainter import DefectInpainter, Draw, check_image
-from albu_gan.labels import check_mask, occupied, patch_box, write_labels
+from albu_gan.labels import channel_value, check_mask, fitting_value, occupied, patch_box, write_labels
 from albu_gan.masks import Shape, jitter_shape, procedural_shape, scale_shape
 from albu_gan.placement import place
 
@@ -26,7 +26,7 @@ from albu_gan.placement import place
 HAS_SAMPLING_CONTEXT = hasattr(A.DualTransform, "sample_parameters")
 
 SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
-SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08)  # of shapes that fit nowhere
+SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
 LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
 SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
 
@@ -34,29 +34,33 @@ SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
 class GANDefectInpaint(A.DualTransform):
     """Paint new defects into an image with a GAN, and label them.
 
-    A mask is drawn from a bank of real defect shapes (or invented), placed where it may go, and a generator that sees the
-    clean surroundings, the mask, the class and a random latent paints the defect. What changed is labelled, and nothing
-    is labelled that cannot be seen.
+    A mask is drawn from a bank of real defect shapes (or invented), placed where it may go, and a generator that sees
+    the clean surroundings, the mask, the class and a random latent paints the defect. What changed is labelled, and
+    nothing is labelled that cannot be seen.
 
     Args:
-        weights: bundled name, `org/name`, `org/name@revision`, or a folder (a path with a separator, or one that exists).
+        weights: bundled name, `org/name`, `org/name@revision`, or a folder (a path with a separator, or one that
+            exists).
         defects_range: how many defects, both ends included.
         classes: names of the classes to paint; None for all.
         class_sampling: "balanced", "dataset" (frequencies of the mask bank) or `{name: weight}`.
         mask_source: "bank" (real shapes) or "procedural" (invented shapes of the same sizes).
         scale_range: factor by which a shape is scaled.
-        rotate_range: degrees by which a shape is rotated. A shape that was cut off by its image's border is placed at that
-            border and not rotated.
+        rotate_range: degrees by which a shape is rotated. A shape that was cut off by its image's border is placed at
+            that border and not rotated.
         mask_values: `{class: value}` written into (H, W) and (H, W, 1) masks; None: class index + 1.
-        mask_channels: `{class: channel}` of an (H, W, C) mask, and of `masks`; None: the class index, if C is the number of
-            classes of the weights. 1 is written, or 255 into a uint8 mask that holds 255.
+        mask_channels: `{class: channel}` of an (H, W, C) mask, and of `masks`; None: the class index, if C is the
+            number of classes of the weights. 1 is written, or 255 into a uint8 mask that holds 255.
         avoid_existing: never touch pixels that the mask already labels.
         ignore_value: a mask value (255, say) that is neither painted over nor counted as a defect.
         region_key: name of a target of type mask, nonzero where defects may go. Declare it in
-            `A.Compose(..., additional_targets={key: "mask"})`, so that it follows the other transforms; it is never painted.
+            `A.Compose(..., additional_targets={key: "mask"})`, so that it follows the other transforms; it is never
+            painted.
         min_contrast: a defect counts as visible if the 75th percentile, over its mask, of the largest absolute channel
-            change is at least this, in levels of 255. One that is not is drawn again, and at last dropped with its label.
-        bbox_labels: opt-in, adds a box a defect: `{class: label}`, or `{class: {field: label}}` for several label fields.
+            change is at least this, in levels of 255. One that is not is drawn again, and at last dropped with its
+            label.
+        bbox_labels: opt-in, adds a box a defect: `{class: label}`, or `{class: {field: label}}` for several label
+            fields.
         device: torch device of the network.
         p: probability of applying the transform.
 
@@ -67,16 +71,17 @@ class GANDefectInpaint(A.DualTransform):
         uint8, float32
 
     Note:
-        - `images`, `volume` and additional images receive the defect that was painted for the first image; `masks` are index
-          masks unless `mask_channels` is given, then mask `i` is channel `i`.
-        - Images of neither 1 nor 3 channels are painted as gray: their mean conditions the network, one residual goes to
-          every channel.
+        - `images`, `volume` and additional images receive the defect that was painted for the first image; `masks` are
+          index masks unless `mask_channels` is given, then mask `i` is channel `i`.
+        - Images of neither 1 nor 3 channels are painted as gray: their mean conditions the network, one residual goes
+          to every channel.
         - Only the transform's own generators are drawn from. In a DataLoader worker that its user did not seed they are
           seeded from the worker's seed, so workers and epochs differ.
 
     Raises:
-        ValueError, TypeError: at construction for arguments out of range and weights that cannot be used, at the call for
-            images and masks of another type or size. Each message says what was expected, what came and what to do.
+        ValueError, TypeError: at construction for arguments out of range and weights that cannot be used, at the call
+            for images and masks of another type or size. Each message says what was expected, what came and what to
+            do.
 
     Examples:
         >>> import albumentations as A
@@ -90,7 +95,8 @@ class GANDefectInpaint(A.DualTransform):
     """
 
     __module__ = "albu_gan"
-    _targets = (Targets.IMAGE, Targets.MASK, Targets.BBOXES, Targets.KEYPOINTS, Targets.VOLUME, Targets.MASK3D)
+    #: All that hold pixels or positions. AlbumentationsX lists `images`, `masks`, `volumes` and `masks3d` of their own.
+    _targets = tuple(target for target in Targets if target.name != "USER_DATA")
 
     class InitSchema(BaseTransformInitSchema):
         """Accepts the arguments; `albu_gan.arguments` checks them."""
@@ -130,28 +136,23 @@ class GANDefectInpaint(A.DualTransform):
         device: str = "cpu",
         p: float = 0.5,
     ) -> None:
-        self._seeded_in = os.getpid()
         super().__init__(p=p)
         self.weights = os.fspath(weights) if isinstance(weights, Path) else weights
         self.defects_range = arguments.count_range("defects_range", defects_range, 1000)
-        self.classes = None if classes is None else list(classes)
-        self.class_sampling = dict(class_sampling) if isinstance(class_sampling, Mapping) else class_sampling
+        self.classes = list(classes) if isinstance(classes, tuple) else classes
+        self.class_sampling = class_sampling
         if mask_source not in ("bank", "procedural"):
             raise ValueError(f"mask_source must be 'bank' or 'procedural', got {mask_source!r}")
         self.mask_source = mask_source
         self.scale_range = arguments.number_range("scale_range", scale_range, 0.01, 100)
         self.rotate_range = arguments.number_range("rotate_range", rotate_range, -360, 360)
         self.mask_values, self.mask_channels = mask_values, mask_channels
-        self.avoid_existing = bool(avoid_existing)
-        if ignore_value is not None and (isinstance(ignore_value, bool) or not isinstance(ignore_value, int)):
-            raise ValueError(f"ignore_value must be an integer or None, got {ignore_value!r}")
-        self.ignore_value = ignore_value
-        if region_key is not None and not isinstance(region_key, str):
+        self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
+        self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
+        if region_key is not None and (not isinstance(region_key, str) or not region_key):
             raise ValueError(f"region_key must be the name of a target or None, got {region_key!r}")
         self.region_key = region_key
-        if isinstance(min_contrast, bool) or not 0 <= min_contrast <= 255:
-            raise ValueError(f"min_contrast must lie in [0, 255], got {min_contrast!r}")
-        self.min_contrast = float(min_contrast)
+        self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
         self.bbox_labels = bbox_labels
         self.device = str(device)
         self._inpainter: DefectInpainter | None = None
@@ -208,9 +209,14 @@ class GANDefectInpaint(A.DualTransform):
         """Take over resolved weights and check the arguments that depend on their classes."""
         known = inpainter.class_names
         painted = arguments.class_list(self.classes, known)
-        arguments.check_class_sampling(self.class_sampling, painted, known)
-        self.mask_values = arguments.class_integers("mask_values", self.mask_values, painted, known)
+        self.class_sampling = arguments.check_class_sampling(self.class_sampling, painted, known)
+        self.mask_values = arguments.class_integers("mask_values", self.mask_values, painted, known, low=1)
         self.mask_channels = arguments.class_integers("mask_channels", self.mask_channels, painted, known)
+        for name in painted:
+            if (self.mask_values or {}).get(name, known.index(name) + 1) == self.ignore_value:
+                raise ValueError(
+                    f"ignore_value={self.ignore_value} is also what labels {name!r}; give mask_values that differ"
+                )
         if self.bbox_labels is not None:
             if not isinstance(self.bbox_labels, Mapping):
                 raise ValueError(f"bbox_labels must be {{class: label}}, got {self.bbox_labels!r}")
@@ -226,29 +232,32 @@ class GANDefectInpaint(A.DualTransform):
             assert self._inpainter is not None
         return self._inpainter
 
-    def __getstate__(self) -> dict[str, Any]:
-        # The last call's patches would make every pickle megabytes large.
-        return {**self.__dict__, "params": {}}
-
-    def set_random_seed(self, seed: int | None) -> None:
-        super().set_random_seed(seed)
-        self._seeded_in = os.getpid()
-
-    def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
-        super().set_random_state(random_generator, py_random)
-        self._seeded_in = os.getpid()
-
     if HAS_SAMPLING_CONTEXT:
 
         def sample_parameters(self, params: Any, data: Any, targets: Any, sampling: Any) -> Any:
-            """Decide and paint everything once (AlbumentationsX)."""
-            from albumentations.core.transform_params import SampledParams
+            """Decide and paint everything once (AlbumentationsX, which also follows workers and pickles no draws)."""
+            from albumentations.core.transform_params import SampledParams  # type: ignore[import-not-found]
 
             return SampledParams(params=self._plan(data, sampling.random_generator))
 
     else:
 
+        def __getstate__(self) -> dict[str, Any]:
+            # The last call's patches would make every pickle megabytes large.
+            return {**self.__dict__, "params": {}}
+
+        def set_random_seed(self, seed: int | None) -> None:
+            """Seed both generators; a seed set in a DataLoader worker is not replaced by the worker's."""
+            super().set_random_seed(seed)
+            self._seeded_in = os.getpid()
+
+        def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
+            """Take over both generators; those set in a DataLoader worker are not replaced by the worker's."""
+            super().set_random_state(random_generator, py_random)
+            self._seeded_in = os.getpid()
+
         def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
+            """Apply the transform to named targets."""
             self._follow_worker()
             return super().__call__(*args, force_apply=force_apply, **kwargs)
 
@@ -257,7 +266,7 @@ class GANDefectInpaint(A.DualTransform):
             return self._plan(data, self.random_generator)
 
     def _follow_worker(self) -> None:
-        """Reseed in a DataLoader worker that was not seeded by its user: Albumentations 2.0.8 repeats its streams there."""
+        """Reseed in a DataLoader worker that its user did not seed: Albumentations 2.0.8 repeats its streams there."""
         if self._seeded_in == os.getpid():
             return
         self._seeded_in = os.getpid()
@@ -280,20 +289,34 @@ class GANDefectInpaint(A.DualTransform):
     def _check(self, data: Mapping[str, Any]) -> np.ndarray:
         """Check every target that will be changed; return the image that conditions the network."""
         primary: np.ndarray | None = None
-        for key, kind in self._present(data, {"image", "images", "volume", "volumes"}):
-            frames = [data[key]] if kind == "image" else list(data[key])
-            frames = [slice_ for volume in frames for slice_ in volume] if kind == "volumes" else frames
-            for frame in frames:
-                check_image(frame)
-            if frames and (primary is None or key == "image"):
-                primary = frames[0]
+        for key, frame in self._frames(data):
+            check_image(frame)
+            primary = frame if primary is None else primary
+            if frame.shape[:2] != primary.shape[:2]:
+                raise ValueError(
+                    f"{key} is {frame.shape[:2]}, the image that is painted first is {primary.shape[:2]}; all images "
+                    "of a sample receive the same defects, so resize them to one height and width"
+                )
         if primary is None:
             raise ValueError("GANDefectInpaint needs an image: pass image=, images= or volume=")
+        names = self._painter().class_names
+        painted = arguments.class_list(self.classes, names)
         for key, mask in self._masks(data):
             check_mask(key, mask, primary.shape[:2])
             if mask.ndim == 3 and mask.shape[2] > 1:
                 self._channels_for(key, mask.shape[2])
+            else:
+                for name in painted:
+                    fitting_value(self._values()[names.index(name)], mask.dtype)
         return primary
+
+    def _frames(self, data: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+        """Every (H, W[, C]) image that will be painted, the one that conditions the network first."""
+        for key, kind in self._present(data, {"image", "images", "volume", "volumes"}):
+            frames = [data[key]] if kind == "image" else list(data[key])
+            frames = [slice_ for volume in frames for slice_ in volume] if kind == "volumes" else frames
+            for index, frame in enumerate(frames):
+                yield (key if kind == "image" else f"{key}[{index}]"), frame
 
     def _present(self, data: Mapping[str, Any], kinds: set[str]) -> Iterator[tuple[str, str]]:
         """Keys of `data` whose target is among `kinds`, with the target, standard names first."""
@@ -340,8 +363,13 @@ class GANDefectInpaint(A.DualTransform):
             region = data.get(self.region_key)
             if region is None:
                 raise ValueError(
-                    f"region_key={self.region_key!r} but no such target was passed; call with {self.region_key}=mask and "
-                    f"build A.Compose(..., additional_targets={{{self.region_key!r}: 'mask'}})"
+                    f"region_key={self.region_key!r} but no such target was passed; call with {self.region_key}=mask "
+                    f"and build A.Compose(..., additional_targets={{{self.region_key!r}: 'mask'}})"
+                )
+            if self._additional_targets.get(self.region_key, "mask") != "mask":
+                raise ValueError(
+                    f"region_key={self.region_key!r} must be a target of type mask, it is declared as "
+                    f"{self._additional_targets[self.region_key]!r}; declare {{{self.region_key!r}: 'mask'}}"
                 )
             check_mask(self.region_key, region, image_hw)
             outside = region == 0 if region.ndim == 2 else (region == 0).all(axis=2)
@@ -424,8 +452,19 @@ class GANDefectInpaint(A.DualTransform):
         region = kwargs.pop(self.region_key)
         return {**super().apply_with_params(params, *args, **kwargs), self.region_key: region}
 
-    def apply(self, img: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
+    def apply(
+        self,
+        img: np.ndarray,
+        patches: tuple[Patch, ...] = (),
+        image_hw: tuple[int, int] | None = None,
+        **params: Any,
+    ) -> np.ndarray:
         """Return a painted copy of one image."""
+        if image_hw is not None and img.shape[:2] != tuple(image_hw):
+            raise ValueError(
+                f"these defects were painted for an image of {tuple(image_hw)}, got {img.shape[:2]}; "
+                "replay them on an image of the same size"
+            )
         painted = np.array(img, order="C")
         for patch in patches:
             paste(painted, patch)
@@ -434,7 +473,8 @@ class GANDefectInpaint(A.DualTransform):
     def apply_to_mask(self, mask: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
         """Return a labelled copy of one mask."""
         many = mask.ndim == 3 and mask.shape[2] > 1
-        return write_labels(mask, patches, self._values(), self._channels_for("mask", mask.shape[2]) if many else None)
+        channels = self._channels_for("mask", mask.shape[2]) if many else None
+        return write_labels(mask, patches, self._values(), channels, self.ignore_value)
 
     def apply_to_masks(self, masks: Any, patches: tuple[Patch, ...] = (), **params: Any) -> Any:
         """Label each of several masks: index masks, or one a channel if `mask_channels` is given."""
@@ -444,7 +484,7 @@ class GANDefectInpaint(A.DualTransform):
         else:
             channels = self._channels_for("masks", len(layers))
             names = self._painter().class_names
-            high = 255 if any(layer.dtype == np.uint8 and bool((layer == 255).any()) for layer in layers) else 1
+            high = max(channel_value(layer, self.ignore_value) for layer in layers)
             labelled = [
                 write_labels(layer, [p for p in patches if channels[p.class_index] == i], [high] * len(names), None)
                 for i, layer in enumerate(layers)
@@ -494,13 +534,21 @@ class GANDefectInpaint(A.DualTransform):
 
     def _box_labels(self, labels: list[Any], bboxes: np.ndarray) -> np.ndarray:
         """Encode labels as Albumentations encoded those of the existing boxes: (N, number of label fields)."""
-        processor = self.get_processor("bboxes")
+        processor: Any = self.get_processor("bboxes")
         fields = list(processor.params.label_fields or []) if processor is not None else []
         columns = []
         for field in fields:
             values = [label[field] if isinstance(label, Mapping) and field in label else label for label in labels]
             if any(isinstance(value, Mapping) for value in values):
                 raise ValueError(f"bbox_labels has no label for the label field {field!r}; the fields are {fields}")
+            known = processor.label_manager.metadata["bboxes"].get(field)
+            if known is not None and known.is_numerical != all(isinstance(value, (int, float)) for value in values):
+                raise ValueError(
+                    f"label field {field!r} holds {'numbers' if known.is_numerical else 'strings'}, bbox_labels gives "
+                    f"{values[0]!r}; use the same kind in both"
+                )
+            if known is not None and known.dtype is not None and known.dtype.kind == "U":
+                known.dtype = np.result_type(known.dtype, np.asarray(values))  # or a longer label would be cut off
             columns.append(np.asarray(processor.label_manager.process_field("bboxes", field, values)).reshape(-1, 1))
         if columns:
             return np.hstack(columns).astype(np.float32)
@@ -508,7 +556,10 @@ class GANDefectInpaint(A.DualTransform):
         if inline == 0:
             return np.empty((len(labels), 0), np.float32)
         if not all(isinstance(label, (int, float)) for label in labels):
-            raise ValueError("labels inside the boxes are numbers; use numbers in bbox_labels, or label_fields in BboxParams")
+            raise ValueError(
+                f"labels inside the boxes are numbers, bbox_labels gives {labels[0]!r}; "
+                "use numbers, or label_fields in BboxParams"
+            )
         return np.array(labels, np.float32).reshape(-1, 1)
 
 

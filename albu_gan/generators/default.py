@@ -9,6 +9,8 @@ texture depends on z alone: smooth along a latent walk and identical on every de
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -78,11 +80,10 @@ class ResidualUnshuffleGenerator(DefectGenerator):
         # Painting needs more capacity than seeing: second convolutions are 1 x 1 in the encoder, 3 x 3 in the decoder.
         self.encoder = nn.ModuleList(ModulatedBlock(c, style_dim, kernel_size=1) for c in channels[1:])
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels)
         )
-        self.coarse_noise = nn.Parameter(torch.zeros(1, channels[-1], 1, 1))
         self.middle = ModulatedBlock(channels[-1], style_dim, kernel_size=1)
-        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(channels, channels[1:], strict=False))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(channels))
         self.decoder = nn.ModuleList(ModulatedBlock(c, style_dim, kernel_size=3) for c in channels[:-1])
         folded = fine // 2
         self.to_fine = nn.Conv2d(channels[0], 4 * folded, 3, padding=1)
@@ -112,8 +113,7 @@ class ResidualUnshuffleGenerator(DefectGenerator):
         for down, block in zip(self.down, self.encoder, strict=True):
             skips.append(x)
             x = block(F.leaky_relu_(down(x), 0.2), style)
-        step = self.size_multiple
-        x = self.middle(x + self.coarse_noise * noise[:, :, ::step, ::step], style)
+        x = self.middle(x, style)
         for block, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             x = block(skips.pop() + F.interpolate(up(x), scale_factor=2.0, mode="nearest"), style)
 

@@ -19,13 +19,14 @@ class TrainConfig:
     loss: str = "rpgan"  # a key of training.gan.losses.LOSSES
     learning_rate: float = 2e-4  # Adam, of the generator
     discriminator_learning_rate: float = 3e-4  # Adam
+    decay_fraction: float = 0.3  # last part of the training, in which the learning rate falls linearly to a tenth
     beta2: float = 0.99  # beta1 is 0
     gamma: float = 0.2  # weight of R1 and R2
     penalty_interval: int = 8  # steps between R1 + R2, whose weight is multiplied by it
     paired_fraction: float = 0.5  # share of fakes painted over filled-in real defects, the rest on clean windows
     low_frequency_weight: float = 4.0  # L1 between 8 x 8 averages of a fake and the real defect it replaces
     diversity_weight: float = 2.0  # mode-seeking term, capped so that it stops once two latents differ enough
-    diversity_cap: float = 0.08  # mean coarse difference of two fakes inside the mask, in [-1, 1], that is enough
+    diversity_cap: float = 0.06  # mean coarse difference of two fakes inside the mask, in [-1, 1], that is enough
     ema_kimg: float = 5.0  # half-life of the averaged generator
     latent_dim: int = 32
     channels: tuple[int, ...] = (48, 64, 128)  # of the generator

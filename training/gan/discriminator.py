@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -37,7 +39,7 @@ class MultiScaleDiscriminator(nn.Module):
         self.stem = nn.Conv2d(4 * (2 * in_channels + num_classes), channels[0], 3, padding=1)
         self.fine = ResidualBlock(channels[0])
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels, channels[1:], strict=False)
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels)
         )
         self.blocks = nn.ModuleList(ResidualBlock(c) for c in channels[1:])
         self.heads = nn.ModuleList(nn.Conv2d(c, 1, 1) for c in channels[1:])

@@ -62,7 +62,7 @@ def export_weights(
             + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"),
         },
     )
-    state = {name: tensor.detach().cpu().half().numpy() for name, tensor in generator.state_dict().items()}
+    state = {name: tensor.detach().cpu().half().contiguous().numpy() for name, tensor in generator.state_dict().items()}
     write_folder(path, described, state, bank.to_tensors(), model_card(described))
 
 

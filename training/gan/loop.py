@@ -25,6 +25,7 @@ from training.gan.config import TrainConfig
 from training.gan.discriminator import MultiScaleDiscriminator
 from training.gan.losses import (
     LOSSES,
+    MODE_PIXELS,
     coarse_difference,
     low_frequency_l1,
     masked_mean,
@@ -178,6 +179,7 @@ class GANTrainer:
             TrainingError: if a loss is not finite.
         """
         config, loss = self.config, LOSSES[self.config.loss]
+        self.set_learning_rates()
         entropy = np.random.SeedSequence((config.seed, self.step, self.accelerator.process_index))
         self.noise.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
         num_classes = len(self.class_names)
@@ -239,7 +241,7 @@ class GANTrainer:
             return {}
         with torch.no_grad():
             effect = masked_mean((fake - clean).abs(), inside).mean()
-            spread = coarse_difference(fake[:half], other, inside[:half], 4).mean()
+            spread = coarse_difference(fake[:half], other, inside[:half], MODE_PIXELS).mean()
         return {
             "loss_d": d_loss.item(),
             "loss_g": g_loss.item(),
@@ -250,6 +252,17 @@ class GANTrainer:
             "latent_spread": spread.item(),
             "g_gradient_norm": gradient_norm(self.generator),
         }
+
+    def set_learning_rates(self) -> None:
+        """Constant, then falling linearly to a tenth over the last `decay_fraction` of the training."""
+        left = 1 - self.images_seen / (self.config.total_kimg * 1000)
+        factor = max(0.1, min(1.0, left / self.config.decay_fraction)) if self.config.decay_fraction else 1.0
+        for optimizer, rate in (
+            (self.optimizer_g, self.config.learning_rate),
+            (self.optimizer_d, self.config.discriminator_learning_rate),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
 
     def latents(self, count: int) -> Tensor:
         """Draw (count, latent_dim) standard normal latents from the step's own generator."""

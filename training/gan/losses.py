@@ -10,6 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+MODE_PIXELS = 32  # side of the averages between which latents must differ
+
+
 @dataclass(frozen=True)
 class AdversarialLoss:
     """Losses of both players; each takes (real_logits, fake_logits), both (B,), and returns a scalar."""
@@ -82,10 +85,11 @@ def low_frequency_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
 def mode_seeking(fake: Tensor, other: Tensor, mask: Tensor, cap: float) -> Tensor:
     """How far two fakes of the same window and mask, from different latents, fall short of `cap`; a scalar in [0, 1].
 
-    Measured between 4 x 4 averages: between pixels, white noise would satisfy it.
+    Measured between averages of `MODE_PIXELS`: between pixels white noise would satisfy it, and between small patches a
+    pattern of blotches; what should differ is how dark, how wide, how rough a defect is.
 
     References:
         Mao et al.: Mode seeking generative adversarial networks for diverse image synthesis, 2019; capped here, so that
         the term stops pulling once latents differ enough.
     """
-    return F.relu(cap - coarse_difference(fake, other, mask, 4)).mean() / cap
+    return F.relu(cap - coarse_difference(fake, other, mask, MODE_PIXELS)).mean() / cap
