@@ -123,7 +123,8 @@ def describe(folder: WeightsFolder) -> str:
     ]
     for name, values in config.metrics.get("classes", {}).items():
         lines.append(
-            f"{name}: contrast reached in {values['contrast_reached']:.0%} of draws, diversity {values['diversity']:.2f}, "
+            f"{name}: contrast reached in {values['contrast_reached']:.0%} of draws, "
+            f"diversity {values['diversity']:.2f}, "
             f"KID {values['kid_painted']:.3f} (copy-paste {values['kid_copy_paste']:.3f})"
         )
     return "\n".join(lines)

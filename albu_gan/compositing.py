@@ -1,7 +1,7 @@
 """Windows around a mask: cut out, paint, paste back; and how visible the result is.
 
-Small masks get small windows, so that cost follows the defect and not the image. A mask larger than the largest window is
-seen at a reduced scale; only its residual and alpha are enlarged again, so the background keeps its resolution.
+Small masks get small windows, so that cost follows the defect and not the image. A mask larger than the largest window
+is seen at a reduced scale; only its residual and alpha are enlarged again, so the background keeps its resolution.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from albu_gan.masks import thin_parts
 
 Box = tuple[int, int, int, int]  # top, left, height, width
 
@@ -66,6 +68,8 @@ def extract(image: np.ndarray, window: Window) -> np.ndarray:
     Returns:
         (size, size) or (size, size, C) of the image's dtype; a copy.
     """
+    if image.ndim == 3 and image.shape[2] > 4:  # more than cv2 takes at once
+        return np.dstack([extract(image[:, :, i : i + 4], window) for i in range(0, image.shape[2], 4)])
     height, width = image.shape[:2]
     top, left, side = window.top, window.left, window.side
     inner = image[max(top, 0) : top + side, max(left, 0) : left + side]
@@ -76,7 +80,7 @@ def extract(image: np.ndarray, window: Window) -> np.ndarray:
     if side != window.size:
         method = cv2.INTER_AREA if side > window.size else cv2.INTER_LINEAR
         inner = cv2.resize(inner, (window.size, window.size), interpolation=method)
-    inner = np.ascontiguousarray(inner)
+    inner = np.ascontiguousarray(inner).reshape(window.size, window.size, *image.shape[2:])
     return inner.copy() if np.may_share_memory(inner, image) else inner
 
 
@@ -94,7 +98,11 @@ def extract_mask(mask: np.ndarray, window: Window) -> np.ndarray:
     if window.side == window.size:
         return canvas
     covered = cv2.resize(canvas.astype(np.float32), (window.size, window.size), interpolation=cv2.INTER_AREA)
-    return (covered > 0.2).astype(np.uint8)
+    reduced = (covered > 0.2).astype(np.uint8)
+    # Lines that cover less of a network pixel: each of their pixels marks the one it falls into.
+    rows, columns = np.nonzero(thin_parts(canvas, int(np.ceil(window.side / window.size))))
+    reduced[rows * window.size // window.side, columns * window.size // window.side] = 1
+    return reduced
 
 
 @dataclass(frozen=True)

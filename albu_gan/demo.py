@@ -53,7 +53,7 @@ def contact_sheet(painters: Sequence[DefectInpainter], images: Sequence[np.ndarr
         (H, W, 3) uint8 RGB.
     """
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[list[np.ndarray]] = []
     for painter in painters:
         for index in range(len(painter.class_names)):
             image = images[len(rows) % len(images)]

@@ -60,8 +60,8 @@ if hasattr(os, "register_at_fork"):
 class DefectInpainter:
     """Paints a defect of a given class into a given mask.
 
-    The network and the mask bank are loaded on first use and shared by every inpainter of the process that names the same
-    folder and device.
+    The network and the mask bank are loaded on first use and shared by every inpainter of the process that names the
+    same folder and device.
 
     Args:
         folder: a checked weights folder.
@@ -245,7 +245,7 @@ def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
     if crop.shape[2] != channels:
         crop = crop.mean(axis=2, keepdims=True, dtype=np.float32)
         crop = np.repeat(crop, channels, axis=2)
-    return (crop * np.float32(scale) - np.float32(1)).astype(np.float32, copy=False)
+    return np.asarray(crop * np.float32(scale) - np.float32(1), np.float32)
 
 
 def _window_mask(draw: Draw, window: Window) -> np.ndarray:

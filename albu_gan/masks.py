@@ -21,8 +21,8 @@ class Shape:
     Attributes:
         mask: (h, w) bool, tight around the shape.
         class_index: of the defect.
-        edges: whether the shape was cut off by the top, left, bottom or right border of its image. Such a shape (a broken
-            edge, say) belongs at that border.
+        edges: whether the shape was cut off by the top, left, bottom or right border of its image. Such a shape (a
+            broken edge, say) belongs at that border.
     """
 
     mask: np.ndarray
@@ -149,24 +149,47 @@ def scale_shape(shape: Shape, factor: float) -> Shape:
 
 
 def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
-    """Scale and rotate a bool mask about its centre; the result is tight and never empty."""
+    """Scale and rotate a bool mask about its centre; the result is tight, never empty, and thin parts stay connected."""
     if scale == 1 and angle == 0:
         return np.ascontiguousarray(mask)
     height, width = mask.shape
     radians = np.deg2rad(angle)
     c, s = abs(np.cos(radians)) * scale, abs(np.sin(radians)) * scale
-    # Room for the half pixel of blur that keeps thin shapes connected.
     out_h, out_w = int(np.ceil(height * c + width * s)) + 2, int(np.ceil(width * c + height * s)) + 2
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += [(out_w - width) / 2, (out_h - height) / 2]
     source = mask.astype(np.float32)
-    if scale < 1:  # average what falls into one pixel, so that thin shapes do not break up
+    if scale < 1:  # average what falls into one pixel
         source = cv2.GaussianBlur(source, (0, 0), 0.5 / scale)
     warped = cv2.warpAffine(source, matrix, (out_w, out_h), flags=cv2.INTER_LINEAR)
-    level = 0.5 if scale >= 1 else 0.35
-    result = warped >= min(level, float(warped.max()))
-    left, top, w, h = cv2.boundingRect(result.view(np.uint8))
-    return np.ascontiguousarray(result[top : top + h, left : left + w])
+    result = (warped >= min(0.5, float(warped.max()))).astype(np.uint8)
+    # What is narrower than a pixel and a half of the result falls below that level: it is drawn as lines.
+    segments = _links(mask, thin_parts(mask, max(2, int(np.ceil(1.5 / scale)))))
+    ends = np.rint(cv2.transform(segments.astype(np.float64), matrix)).astype(np.int32)
+    cv2.polylines(result, list(ends), False, 1)
+    left, top, w, h = cv2.boundingRect(result)
+    return np.ascontiguousarray(result[top : top + h, left : left + w].astype(bool))
+
+
+def thin_parts(mask: np.ndarray, width: int) -> np.ndarray:
+    """Return the (H, W) bool pixels of a binary mask that no square of `width` pixels inside the mask covers."""
+    kernel = np.ones((width, width), np.uint8)
+    padded = np.pad(np.asarray(mask != 0, np.uint8), width)
+    # Opposite anchors, because cv2 does not reflect the kernel: an even opening would move by a pixel.
+    opened = cv2.dilate(cv2.erode(padded, kernel, anchor=(0, 0)), kernel, anchor=(width - 1, width - 1))
+    return np.asarray((padded > opened)[width:-width, width:-width])
+
+
+def _links(mask: np.ndarray, thin: np.ndarray) -> np.ndarray:
+    """(N, 2, 2) x and y of both ends: every thin pixel to itself and to each of its 8 neighbours in the mask."""
+    inside = np.pad(mask, 1)
+    rows, columns = np.nonzero(thin)
+    ends = []
+    for dy, dx in ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1), (0, -1), (-1, 1), (-1, 0), (-1, -1)):
+        there = inside[rows + 1 + dy, columns + 1 + dx]
+        x, y = columns[there], rows[there]
+        ends.append(np.stack([np.stack([x, y], axis=1), np.stack([x + dx, y + dy], axis=1)], axis=1))
+    return np.concatenate(ends)
 
 
 def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:

@@ -7,7 +7,7 @@ import numpy as np
 
 from albu_gan.masks import Shape
 
-RANDOM_TRIES = 12
+RANDOM_TRIES = 12  # of each of two kinds
 
 
 def place(
@@ -36,10 +36,12 @@ def place(
     if free.size < np.count_nonzero(shape.mask):
         return None
     inside = np.argwhere(shape.mask)
-    for _ in range(RANDOM_TRIES):
-        # A free pixel under a random pixel of the shape: finds small regions at once.
-        anchor = np.array(divmod(int(free[rng.integers(free.size)]), W)) - inside[rng.integers(len(inside))]
-        top, left = int(np.clip(anchor[0], *rows)), int(np.clip(anchor[1], *columns))
+    for attempt in range(2 * RANDOM_TRIES):
+        if attempt < RANDOM_TRIES:  # every free position with the same probability
+            top, left = _draw(rows, rng), _draw(columns, rng)
+        else:  # a free pixel under a random pixel of the shape: finds small regions
+            anchor = np.array(divmod(int(free[rng.integers(free.size)]), W)) - inside[rng.integers(len(inside))]
+            top, left = int(np.clip(anchor[0], *rows)), int(np.clip(anchor[1], *columns))
         if not blocked[top : top + h, left : left + w][shape.mask].any():
             return top, left
     area = blocked[rows[0] : rows[1] + h, columns[0] : columns[1] + w].astype(np.float32)

@@ -23,10 +23,9 @@ def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def to_rgb(image: np.ndarray) -> np.ndarray:
     """Return an (H, W, 3) uint8 copy of a gray or RGB image."""
-    image = np.ascontiguousarray(image)
     if image.ndim == 2 or image.shape[2] == 1:
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB))
-    return image.copy()
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    return np.array(image, order="C")
 
 
 def around(mask: np.ndarray, size_hw: tuple[int, int]) -> tuple[slice, slice]:

@@ -372,14 +372,28 @@ def test_a_class_without_shapes_is_left_out_or_said_to_have_none(
 
 def test_procedural_shapes_are_not_those_of_the_bank(weights: str, tmp_path: Path, make_image: MakeImage) -> None:
     bank = with_shapes(weights, tmp_path / "squares", [Shape(np.ones((16, 16), bool), 0)])
-    fixed: dict[str, Any] = {"classes": ["pit"], "defects_range": (1, 1), "scale_range": (1, 1), "rotate_range": (0, 0)}
     image = make_image((64, 64))
-    real = [int((paint(bank, image, seed=s, **fixed)["mask"] > 0).sum()) for s in range(8)]
-    drawn = [
-        int((paint(bank, image, seed=s, mask_source="procedural", **fixed)["mask"] > 0).sum()) for s in range(8)
-    ]
-    assert set(real) == {256}
-    assert len(set(drawn)) > 4 and all(20 < area <= 256 for area in drawn)
+
+    def shapes(mask_source: str) -> list[np.ndarray]:
+        found = []
+        for seed in range(8):
+            mask = paint(
+                bank,
+                image,
+                seed=seed,
+                defects_range=(1, 1),
+                scale_range=(1, 1),
+                rotate_range=(0, 0),
+                **{"mask_source": mask_source},
+            )["mask"]
+            rows, columns = np.nonzero(mask)
+            found.append(mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1])
+        return found
+
+    assert {shape.shape for shape in shapes("bank")} == {(16, 16)} and all(shape.all() for shape in shapes("bank"))
+    invented = shapes("procedural")
+    assert len({shape.tobytes() for shape in invented}) == 8
+    assert all(8 <= side <= 16 for shape in invented for side in shape.shape)
 
 
 def label_box(mask: np.ndarray) -> tuple[int, int]:
@@ -777,8 +791,9 @@ def test_a_round_trip_paints_the_same(
     weights: str, tmp_path: Path, make_image: MakeImage, way: str, options: dict[str, Any]
 ) -> None:
     pipeline = A.Compose([GANDefectInpaint(weights, **options)], additional_targets={"roi": "mask"})
-    image, blank, roi = make_image((64, 64)), np.zeros((64, 64), np.uint8), np.ones((64, 64), np.uint8)
-    pipeline(image=image, mask=blank, roi=roi)
+    image, blank = make_image((64, 64)), np.zeros((64, 64), np.uint8)
+    region = {"roi": np.ones((64, 64), np.uint8)} if "region_key" in options else {}
+    pipeline(image=image, mask=blank, **region)
     ways: dict[str, Callable[[A.Compose], Any]] = {
         "json": json_round_trip,
         "json file": file_round_trip(tmp_path, "json"),
@@ -792,7 +807,7 @@ def test_a_round_trip_paints_the_same(
         each.set_random_seed(11)
     changed = 0
     for _ in range(4):
-        ours, theirs = (each(image=image, mask=blank, roi=roi) for each in (pipeline, restored))
+        ours, theirs = (each(image=image, mask=blank, **region) for each in (pipeline, restored))
         assert np.array_equal(ours["image"], theirs["image"]) and np.array_equal(ours["mask"], theirs["mask"])
         changed += not np.array_equal(ours["image"], image)
     assert changed >= 2

@@ -38,7 +38,8 @@ class DefectGenerator(nn.Module):
 def initialise(module: nn.Module) -> None:
     """Give every convolution and linear layer weights that keep the variance of features, and zero biases.
 
-    torch's default shrinks features threefold in variance a layer; a discriminator then takes thousands of steps to wake.
+    torch's default divides the variance of features by three a layer; a discriminator then needs thousands of steps to
+    wake.
 
     References:
         He et al.: Delving deep into rectifiers, 2015.

@@ -39,7 +39,8 @@ class NoiseField(nn.Module):
         weights = z / z.norm(dim=1, keepdim=True).clamp_min(1e-6)
         field = torch.tensordot(weights, self.basis.to(z.dtype), dims=1)
         rows, columns = -(-height // NOISE_TILE), -(-width // NOISE_TILE)
-        return field.repeat(1, rows, columns)[:, None, :height, :width]
+        tiled: Tensor = field.repeat(1, rows, columns)
+        return tiled[:, None, :height, :width]
 
 
 class ModulatedBlock(nn.Module):
@@ -58,7 +59,8 @@ class ModulatedBlock(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.modulation(style)[:, :, None, None].chunk(2, dim=1)
         h = torch.addcmul(shift, self.conv1(x), 1 + scale)
-        return x + self.conv2(F.leaky_relu_(h, 0.2))
+        out: Tensor = x + self.conv2(F.leaky_relu_(h, 0.2))
+        return out
 
 
 class ResidualUnshuffleGenerator(DefectGenerator):
@@ -79,9 +81,7 @@ class ResidualUnshuffleGenerator(DefectGenerator):
         self.stem = nn.Conv2d(16 * (config.in_channels + 2) + config.num_classes, channels[0], 3, padding=1)
         # Painting needs more capacity than seeing: second convolutions are 1 x 1 in the encoder, 3 x 3 in the decoder.
         self.encoder = nn.ModuleList(ModulatedBlock(c, style_dim, kernel_size=1) for c in channels[1:])
-        self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels)
-        )
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
         self.middle = ModulatedBlock(channels[-1], style_dim, kernel_size=1)
         self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(channels))
         self.decoder = nn.ModuleList(ModulatedBlock(c, style_dim, kernel_size=3) for c in channels[:-1])

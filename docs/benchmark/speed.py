@@ -42,7 +42,9 @@ def main() -> None:
     result: dict[str, Any] = {
         "median_ms": {name: round(1000 * statistics.median(values), 3) for name, values in seconds.items()},
         "ratios": {
-            "network 128 x 128 / ElasticTransform 256 x 256": ratio(seconds["network, one 128 x 128 window"], elastic_256),
+            "network 128 x 128 / ElasticTransform 256 x 256": ratio(
+                seconds["network, one 128 x 128 window"], elastic_256
+            ),
             "transform 256 x 1600, one defect / ElasticTransform 256 x 1600": ratio(
                 seconds["GANDefectInpaint 256 x 1600, one defect"], elastic_wide
             ),

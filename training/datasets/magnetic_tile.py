@@ -48,7 +48,7 @@ class MagneticTileDataset(DefectDataset):
                 self.records.append(Record(f"{name}/{path.stem}", path, label, table[name, path.stem], classes))
 
     def clean_records(self, records: list[Record]) -> list[Record]:
-        """Return the clean tiles; a few "free" images show a tile that other images call defective, and are left out."""
+        """Return the clean tiles, without those "free" images whose tile other images call defective."""
         dirty = {record.group for record in self.records if record.classes}
         return [record for record in records if not record.classes and record.group not in dirty]
 

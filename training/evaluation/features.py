@@ -1,7 +1,7 @@
 """Features of a defect inside its mask, from a segmentation encoder trained on the real training groups.
 
-Without a network (Inception weights must be downloaded) and on gray technical surfaces, an encoder that has learned to tell
-these defects from these backgrounds measures more of what matters than one that has learned cats and cars.
+Inception weights must be downloaded; and on gray technical surfaces, an encoder that has learned to tell these defects from
+these backgrounds measures more of what matters than one that has learned cats and cars.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ RING = 2  # pixels around a mask that count as the defect: its rim is part of it
 class DefectFeatures(nn.Module):
     """Mean and standard deviation of encoder features inside a mask.
 
-    Also fits torchmetrics' metrics: `forward` takes images whose last channel is the mask, uint8, and `num_features` says
-    how long a feature is.
+    Also fits torchmetrics' metrics: `forward` takes images whose last channel is the mask, uint8, and `num_features`
+    says how long a feature is.
     """
 
     num_features: int

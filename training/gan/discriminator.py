@@ -38,9 +38,7 @@ class MultiScaleDiscriminator(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(4 * (2 * in_channels + num_classes), channels[0], 3, padding=1)
         self.fine = ResidualBlock(channels[0])
-        self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels)
-        )
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
         self.blocks = nn.ModuleList(ResidualBlock(c) for c in channels[1:])
         self.heads = nn.ModuleList(nn.Conv2d(c, 1, 1) for c in channels[1:])
         initialise(self)

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from albu_gan.compositing import Window, choose_window, extract, extract_mask
+from albu_gan.masks import thin_parts
 from training.datasets.record import DataError, DefectDataset, Record
 
 CONTEXT = 1.25  # a stored window is this much wider than what is cut from it, to leave room for shifts
@@ -251,6 +252,9 @@ def jitter_crop(window: DefectWindow, layers: list[np.ndarray], rng: np.random.G
         resized = cv2.resize(layer, (scaled, scaled), interpolation=method)
         if layer.ndim == 3:
             resized = resized.reshape(scaled, scaled, layer.shape[2])
+        elif scaled < stored:  # nearest neighbours skip lines of a pixel
+            rows, columns = np.nonzero(thin_parts(layer, 2))
+            resized[rows * scaled // stored, columns * scaled // stored] = layer[rows, columns]
         cut.append(resized[y : y + size, x : x + size])
     return cut
 

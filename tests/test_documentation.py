@@ -1,0 +1,69 @@
+"""What README and model cards say is true: code runs, tables come from committed JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from albu_gan import GANDefectInpaint, bundled_names
+from albu_gan.hub import find_weights
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_python_block_of_the_readme_runs_in_order() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) >= 2
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert names["painted"].shape == names["image"].shape  # type: ignore[attr-defined]
+
+
+def test_the_tables_of_the_readme_are_those_of_the_committed_json() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "tables.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_files_that_the_readme_links_to_exist() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["bsdata-pitting-v1", "magnetic-tile-v1"])
+def test_bundled_weights_are_small_sound_and_say_where_they_come_from(name: str) -> None:
+    assert name in bundled_names()
+    folder = find_weights(name)
+    assert sum(path.stat().st_size for path in folder.path.iterdir()) <= 8_000_000
+    training = folder.config.training
+    assert not set(training["train_groups"]) & set(training["held_out_groups"])
+    card = (folder.path / "README.md").read_text(encoding="utf-8")
+    for group in training["held_out_groups"]:
+        assert group in card
+    for word in (training["source"], training["licence"], f"{training['steps']:,}", "preview.png"):
+        assert word in card
+    for metrics in folder.config.metrics["classes"].values():
+        assert f"{metrics['contrast_reached']:.0%}" in card
+    assert (folder.path / "preview.png").is_file()
+    assert json.loads((folder.path / "config.json").read_text())["metrics"] == folder.config.metrics
+
+
+@pytest.mark.parametrize("name", ["bsdata-pitting-v1", "magnetic-tile-v1"])
+def test_bundled_weights_paint_visible_defects_on_the_samples(name: str) -> None:
+    from albu_gan.demo import sample_images
+
+    transform = GANDefectInpaint(weights=name, defects_range=(1, 1), p=1.0)
+    transform.set_random_seed(0)
+    for image in sample_images():
+        result = transform(image=image, mask=np.zeros(image.shape[:2], np.uint8))
+        assert (result["mask"] > 0).any()
+        assert (result["image"] != image).any()
