@@ -77,6 +77,9 @@ def run_inpaint(arguments: argparse.Namespace) -> None:
     transform = GANDefectInpaint(
         weights=arguments.weights, classes=arguments.classes, defects_range=tuple(arguments.defects), p=1.0
     )
+    for path in arguments.images:
+        if not path.is_file():
+            raise ValueError(f"{path}: no such image")
     stems = [path.stem for path in arguments.images]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:

@@ -34,7 +34,8 @@ BUNDLED = Path(__file__).parent / "weights"
 MAX_CONFIG_BYTES = 1 << 20
 MAX_TENSOR_BYTES = 2 << 30  # of one safetensors file
 MAX_HEADER_BYTES = 16 << 20
-MAX_BYTES = {CONFIG: MAX_CONFIG_BYTES, MODEL: MAX_TENSOR_BYTES, MASKS: MAX_TENSOR_BYTES, CARD: MAX_CONFIG_BYTES}
+MAX_CARD_BYTES = 16 << 20
+MAX_BYTES = {CONFIG: MAX_CONFIG_BYTES, MODEL: MAX_TENSOR_BYTES, MASKS: MAX_TENSOR_BYTES, CARD: MAX_CARD_BYTES}
 CONNECT_SECONDS = 5.0  # for a connection, and for each answer on it
 ANSWER_SECONDS = 8.0  # for a question to the Hub as a whole, name lookup and every address tried included
 REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -113,7 +114,7 @@ class WeightsConfig:
             generator = GeneratorConfig.from_dict(values.get("generator", {}))
         except TypeError as err:
             raise ValueError(f"'generator' is not understood: {err}") from err
-        if generator.architecture not in ARCHITECTURES:
+        if generator.architecture not in list(ARCHITECTURES):  # a list, as the value may not be hashable
             known = ", ".join(sorted(ARCHITECTURES))
             raise ValueError(f"has the unknown architecture {generator.architecture!r} (known: {known})")
         if generator.num_classes != len(names):

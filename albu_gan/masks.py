@@ -155,7 +155,8 @@ def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
     height, width = mask.shape
     radians = np.deg2rad(angle)
     c, s = abs(np.cos(radians)) * scale, abs(np.sin(radians)) * scale
-    out_h, out_w = int(np.ceil(height * c + width * s)) + 2, int(np.ceil(width * c + height * s)) + 2
+    # Not a pixel more for a cosine of 1e-16: half a pixel of shift would double thin lines.
+    out_h, out_w = (int(np.ceil(side - 1e-6)) + 2 for side in (height * c + width * s, width * c + height * s))
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += [(out_w - width) / 2, (out_h - height) / 2]
     source = mask.astype(np.float32)
@@ -165,8 +166,9 @@ def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
     result = (warped >= min(0.5, float(warped.max()))).astype(np.uint8)
     # What is narrower than a pixel and a half of the result falls below that level: it is drawn as lines.
     segments = _links(mask, thin_parts(mask, max(2, int(np.ceil(1.5 / scale)))))
-    ends = np.rint(cv2.transform(segments.astype(np.float64), matrix)).astype(np.int32)
-    cv2.polylines(result, list(ends), False, 1)
+    if len(segments):
+        ends = np.rint(cv2.transform(segments.astype(np.float64), matrix)).astype(np.int32)
+        cv2.polylines(result, list(ends), False, 1)
     left, top, w, h = cv2.boundingRect(result)
     return np.ascontiguousarray(result[top : top + h, left : left + w].astype(bool))
 

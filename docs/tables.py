@@ -1,4 +1,4 @@
-"""Write the tables of README.md from committed JSON: `python docs/tables.py`, or `--check` to fail if they are stale."""
+"""Write the tables of README.md from committed JSON: `python docs/tables.py`; `--check` fails if they are stale."""
 
 from __future__ import annotations
 
@@ -21,9 +21,8 @@ def quality() -> str:
         metrics = json.loads((folder / "config.json").read_text())["metrics"]
         for name, values in metrics["classes"].items():
             figures = " | ".join(f"{values[key]:.3f}" for key in ("kid_painted", "kid_copy_paste", "kid_real"))
-            lines.append(
-                f"| `{folder.name}` | {name} | {values['contrast_reached']:.0%} | {values['diversity']:.2f} | {figures} |"
-            )
+            reached, diversity = values["contrast_reached"], values["diversity"]
+            lines.append(f"| `{folder.name}` | {name} | {reached:.0%} | {diversity:.2f} | {figures} |")
     return "\n".join(lines)
 
 

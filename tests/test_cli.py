@@ -100,9 +100,7 @@ def test_a_mistake_gives_one_line_and_status_1(
     assert error.startswith("albu-gan: error: ") and len(error.strip().splitlines()) == 1
 
 
-def test_an_unreadable_image_is_named(
-    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unreadable_image_is_named(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     assert main(["inpaint", str(tmp_path / "broken.png"), "--out", str(tmp_path / "o"), "--weights", weights]) == 1
     assert "broken.png: not an image" in capsys.readouterr().err

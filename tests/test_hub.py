@@ -427,7 +427,9 @@ def test_a_file_too_large_is_refused_before_it_is_fetched(
     assert server.asked_for(f"/{MODEL}") == []
 
 
-@pytest.mark.parametrize(("file", "data"), [(MODEL, b"\xff" * 99), (CONFIG, b"{"), (MASKS, b"")])
+@pytest.mark.parametrize(
+    ("file", "data"), [(MODEL, b"\xff" * 99), (CONFIG, b"{"), (MASKS, b"")], ids=[MODEL, CONFIG, MASKS]
+)
 def test_a_repository_of_broken_files_is_refused_and_a_mended_one_loads(
     server: HubServer, trained: list[Files], file: str, data: bytes
 ) -> None:

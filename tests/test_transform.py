@@ -91,7 +91,7 @@ def test_every_dtype_and_channel_count_is_painted_inside_its_label_only(
     assert painted.shape == shape and painted.dtype == dtype and painted.flags["C_CONTIGUOUS"]
     assert np.array_equal(painted[~inside], image[~inside])
     assert seen_contrast(image, painted, inside) >= 8
-    assert 0 <= painted.min() and painted.max() <= (255 if dtype == np.uint8 else 1)
+    assert painted.min() >= 0 and painted.max() <= (255 if dtype == np.uint8 else 1)
 
 
 @pytest.mark.parametrize("size", [(7, 5), (33, 65), (61, 47), (3, 400), (400, 3), (1, 50), (129, 31)])
@@ -384,7 +384,7 @@ def test_procedural_shapes_are_not_those_of_the_bank(weights: str, tmp_path: Pat
                 defects_range=(1, 1),
                 scale_range=(1, 1),
                 rotate_range=(0, 0),
-                **{"mask_source": mask_source},
+                mask_source=mask_source,
             )["mask"]
             rows, columns = np.nonzero(mask)
             found.append(mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1])
@@ -478,7 +478,7 @@ def test_the_only_gap_between_labels_is_found(weights: str, tmp_path: Path, make
     mask[71:76, 13:18] = 0
     result = paint(bank, make_image((100, 120)), mask, mask_values={"pit": 7, "scratch": 7, "stain": 7})
     assert (result["mask"][71:76, 13:18] == 7).any()
-    assert (result["mask"] == 7).sum() == (result["mask"] != 1).sum() - (result["mask"] == 0).sum()
+    assert np.array_equal(result["mask"] == 1, mask == 1)
 
 
 @pytest.mark.parametrize("edge", range(4))

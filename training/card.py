@@ -45,8 +45,8 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
             f"![Clean, mask, painted, and the defect enlarged with two latents]({PICTURE})",
             "",
             "Drawn at random, not chosen. The images are the package's samples: crops of BSData (T. Schlagenhauf, "
-            "M. Landwehr, 2021, CC BY-SA 4.0), from groups that no bundled weights were trained on; the picture is under "
-            "the same licence.",
+            "M. Landwehr, 2021, CC BY-SA 4.0), from groups that no bundled weights were trained on; the picture is "
+            "under the same licence.",
             "",
         ]
     parts += ["## Training", "", *_table(_training_rows(training, config)), ""]
@@ -103,9 +103,9 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
         *lines,
         "",
         "Contrast reached: share of first draws, before any redraw, whose 75th percentile of change inside the mask is "
-        f"at least {metrics['min_contrast']:g} levels. Diversity: mean feature distance, inside the mask, of two latents "
-        "on the same window and mask, over the mean distance of two real defects of the class. KID: kernel distance to "
-        "held-out real defects (lower is better); the real floor is training against held-out. Features: "
+        f"at least {metrics['min_contrast']:g} levels. Diversity: mean feature distance, inside the mask, of two "
+        "latents on the same window and mask, over the mean distance of two real defects of the class. KID: kernel "
+        "distance to held-out real defects (lower is better); the real floor is training against held-out. Features: "
         f"{metrics['features']}, not Inception; compare within this table only.",
     ]
 

@@ -1,4 +1,4 @@
-"""Speed of the transform as ratios from one run, and memory added to a DataLoader worker. Writes speed.json beside it."""
+"""Speed of the transform as ratios from one run, and memory added to a worker. Writes speed.json beside it."""
 
 from __future__ import annotations
 

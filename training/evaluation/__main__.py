@@ -123,7 +123,8 @@ def _evaluate_class(
     held_out, train = [w for w in held_out if w.size == size], [w for w in train if w.size == size] or train
 
     def windows(defects: list[DefectWindow], backgrounds: list[np.ndarray]) -> WindowBatches:
-        return WindowBatches(defects, backgrounds, 8, config.window_sizes, 0.0, arguments.seed + 1, 10**6)
+        seed = arguments.seed + 1
+        return WindowBatches(defects, backgrounds, 8, config.window_sizes, 0.0, seed, 10**6, donors=True)
 
     real = _collect(windows(held_out, sides["held_out"][1]), arguments.draws)
     # Shapes of the training groups on clean windows of the held-out groups: what a user does.
@@ -131,8 +132,8 @@ def _evaluate_class(
     rng = np.random.default_rng(arguments.seed)
     painted = [_paint(painter, to_paint, rng) for _ in range(LATENTS)]
     pasted = [
-        feathered_copy_paste(c, m, r, rm)
-        for c, m, r, rm in zip(*(to_paint[k] for k in ("clean", "fake_mask", "real", "real_mask")), strict=True)
+        feathered_copy_paste(*layers)
+        for layers in zip(to_paint["clean"], to_paint["fake_mask"], to_paint["donor"], strict=True)
     ]
     seen = [
         contrast(before, after, mask == index + 1)
@@ -142,8 +143,11 @@ def _evaluate_class(
     train_packed = pack(to_paint["real"], to_paint["real_mask"] == index + 1)
     fake_packed = [pack(images, to_paint["fake_mask"] == index + 1) for images in painted]
     vectors = [embed(features, packed) for packed in fake_packed]
-    groups = np.array([w.group for w in held_out])
-    spread = within_class_distance(embed(features, pack(*_tight(held_out, index))), groups)
+    everything = [w for side in sides.values() for w in side[0] if w.class_index == index]
+    spread = within_class_distance(
+        np.concatenate([_embed_windows(features, everything, size, index) for size in config.window_sizes]),
+        np.array([w.group for size in config.window_sizes for w in everything if w.size == size]),
+    )
     measured = {
         "draws": len(seen),
         "window": size,
@@ -154,7 +158,7 @@ def _evaluate_class(
         "kid_copy_paste": kid(features, real_packed, pack(pasted, to_paint["fake_mask"] == index + 1)),
         "kid_real": kid(features, real_packed, train_packed),
         "held_out_defects": len(held_out),
-        "held_out_groups": len(set(groups)),
+        "held_out_groups": len({w.group for w in held_out}),
     }
     rows = [
         [
@@ -169,9 +173,12 @@ def _evaluate_class(
     return measured, rows
 
 
-def _tight(defects: list[DefectWindow], index: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Images and masks of stored windows, all of one size."""
-    return [w.image for w in defects], [w.mask == index + 1 for w in defects]
+def _embed_windows(features: DefectFeatures, defects: list[DefectWindow], size: int, index: int) -> np.ndarray:
+    """(N, D) features of the stored windows of one size."""
+    chosen = [w for w in defects if w.size == size]
+    if not chosen:
+        return np.empty((0, features.num_features))
+    return embed(features, pack([w.image for w in chosen], [w.mask == index + 1 for w in chosen]))
 
 
 def _collect(batches: WindowBatches, count: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,7 @@
 """Features of a defect inside its mask, from a segmentation encoder trained on the real training groups.
 
-Inception weights must be downloaded; and on gray technical surfaces, an encoder that has learned to tell these defects from
-these backgrounds measures more of what matters than one that has learned cats and cars.
+Inception weights must be downloaded; and on gray technical surfaces, an encoder that has learned to tell these defects
+from these backgrounds measures more of what matters than one that has learned cats and cars.
 """
 
 from __future__ import annotations

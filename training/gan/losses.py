@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 MODE_PIXELS = 32  # side of the averages between which latents must differ
 
 

@@ -127,7 +127,9 @@ class WindowBatches(Dataset[dict[str, Any]]):
 
     - real (B, H, W, C) uint8 and real_mask (B, H, W) uint8: a real defect;
     - clean (B, H, W, C) uint8 and fake_mask (B, H, W) uint8: what is to be painted, with a mask of the same class;
-    - paired (B,) bool: `clean` is `real` with its defect filled in and `fake_mask` is `real_mask`.
+    - paired (B,) bool: `clean` is `real` with its defect filled in and `fake_mask` is `real_mask`;
+    - donor (B, H, W, C) uint8, only if asked for: the real defect that `fake_mask` is the mask of, moved with it. What
+      copy-paste would paste.
     """
 
     def __init__(
@@ -141,10 +143,11 @@ class WindowBatches(Dataset[dict[str, Any]]):
         length: int,
         rank: int = 0,
         num_ranks: int = 1,
+        donors: bool = False,
     ) -> None:
         if not defects:
             raise DataError("no defect to learn from: no record of the training groups has a labelled pixel")
-        self.backgrounds = backgrounds
+        self.backgrounds, self.donors = backgrounds, donors
         self.paired_fraction = paired_fraction
         self.seed, self.length, self.rank, self.num_ranks = seed, length, rank, num_ranks
         tree: dict[int, dict[int, dict[str, list[DefectWindow]]]] = defaultdict(lambda: defaultdict(dict))
@@ -198,11 +201,11 @@ class WindowBatches(Dataset[dict[str, Any]]):
         gain = rng.uniform(0.8, 1.2)
         real, real_mask = brighten(flip(cut[0], flips), gain), flip(cut[1], flips)
         if paired:
-            clean, fake_mask = brighten(flip(cut[2], flips), gain), real_mask
+            clean, fake_mask, donor = brighten(flip(cut[2], flips), gain), real_mask, real
         else:
-            other = self._draw(by_group, rng)
-            clean, fake_mask = self._unpaired(other, rng)
+            clean, fake_mask, donor = self._unpaired(self._draw(by_group, rng), rng)
         return {
+            **({"donor": donor} if self.donors else {}),
             "real": real,
             "real_mask": real_mask,
             "clean": clean,
@@ -210,12 +213,12 @@ class WindowBatches(Dataset[dict[str, Any]]):
             "paired": np.bool_(paired),
         }
 
-    def _unpaired(self, window: DefectWindow, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Put a real shape on a clean window from about the same place of another image."""
+    def _unpaired(self, window: DefectWindow, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Clean window from about the same place of another image, a real shape to go on it, and that shape's donor."""
         background = self.backgrounds[rng.integers(len(self.backgrounds))]
-        (mask,) = jitter_crop(window, [window.mask], rng)
+        mask, donor = jitter_crop(window, [window.mask, window.image], rng)
         if not any(window.edges):
-            mask = jitter_shape(mask, rng)
+            mask, donor = jitter_shape(mask, donor, rng)
         side = max(1, round(window.size / window.scale))
         corner = []
         for axis, limit in enumerate(background.shape[:2]):
@@ -229,7 +232,7 @@ class WindowBatches(Dataset[dict[str, Any]]):
         clean = extract(background, Window(corner[0], corner[1], side, window.size))
         clean = clean.reshape(window.size, window.size, background.shape[2])
         flips = (bool(rng.integers(2)), bool(rng.integers(2)))
-        return brighten(flip(clean, flips), rng.uniform(0.8, 1.2)), flip(mask, flips)
+        return brighten(flip(clean, flips), rng.uniform(0.8, 1.2)), flip(mask, flips), flip(donor, flips)
 
 
 def jitter_crop(window: DefectWindow, layers: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
@@ -259,17 +262,20 @@ def jitter_crop(window: DefectWindow, layers: list[np.ndarray], rng: np.random.G
     return cut
 
 
-def jitter_shape(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rotate, scale and shift an index mask within its window; unchanged where it would leave the window."""
+def jitter_shape(mask: np.ndarray, image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rotate, scale and shift an index mask and its image in the window; unchanged where the mask would leave it."""
     left, top, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
     if not width:
-        return mask
+        return mask, image
     size = mask.shape[0]
     centre = (left + width / 2, top + height / 2)
     matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-12, 12), rng.uniform(0.8, 1.2))
     matrix[:, 2] += [rng.uniform(-1, 1) * size / 8, rng.uniform(-1, 1) * size / 8]
     moved = cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_NEAREST)
-    return moved if (moved > 0).sum() >= 0.6 * (mask > 0).sum() else mask
+    if (moved > 0).sum() < 0.6 * (mask > 0).sum():
+        return mask, image
+    moved_image = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return moved, moved_image.reshape(image.shape)
 
 
 def flip(array: np.ndarray, flips: tuple[bool, bool]) -> np.ndarray:

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from safetensors.numpy import save_file
+
+from albu_gan.masks import MaskBank, Shape, jitter_shape, procedural_shape, scale_shape, thin_parts, warp_mask
+
+quick = settings(max_examples=25, deadline=None)
+sides = st.integers(1, 17)
+edge_flags = st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans())
+
+
+def tight(mask: np.ndarray) -> bool:
+    return all(bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1]))
+
+
+def parts(mask: np.ndarray) -> int:
+    return cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] - 1
+
+
+@st.composite
+def masks(draw: st.DrawFn) -> np.ndarray:
+    mask = draw(arrays(bool, (draw(sides), draw(sides))))
+    mask[draw(st.integers(0, mask.shape[0] - 1)), draw(st.integers(0, mask.shape[1] - 1))] = True
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def star(side: int, seed: int) -> np.ndarray:
+    """A smooth, stout, asymmetric shape."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    angle = np.arctan2(y, x)
+    radius = side * (0.35 + 0.06 * np.cos(2 * angle + rng.uniform(0, 6)) + 0.04 * np.cos(3 * angle + rng.uniform(0, 6)))
+    mask = np.hypot(y, x) <= radius
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def one_pixel_wide(name: str) -> np.ndarray:
+    mask = np.zeros((60, 60), bool)
+    if name == "row":
+        return np.ones((1, 60), bool)
+    if name == "column":
+        return np.ones((60, 1), bool)
+    if name in ("diagonal", "cross"):
+        np.fill_diagonal(mask, True)
+    if name == "cross":
+        np.fill_diagonal(mask[::-1], True)
+    if name == "corner":
+        mask[:, 0] = mask[-1] = True
+    if name == "blob with a tail":
+        mask[:20, :20] = mask[10, 20:] = mask[:, 5] = True
+    return mask
+
+
+@quick
+@given(st.lists(st.tuples(masks(), st.integers(0, 2), edge_flags), min_size=1, max_size=6))
+def test_a_bank_gives_back_the_shapes_it_was_made_of(entries: list[tuple[np.ndarray, int, tuple[bool, ...]]]) -> None:
+    bank = MaskBank([Shape(mask, index, edges) for mask, index, edges in entries], 3)
+    assert len(bank) == len(entries)
+    assert bank.counts() == [sum(index == c for _, index, _ in entries) for c in range(3)]
+    for stored, (mask, index, edges) in zip((bank[i] for i in range(len(bank))), entries, strict=True):
+        np.testing.assert_array_equal(stored.mask, mask)
+        assert stored.mask.dtype == bool
+        assert (stored.class_index, stored.edges) == (index, edges)
+
+
+@quick
+@given(entries=st.lists(st.tuples(masks(), st.integers(0, 2), edge_flags), min_size=1, max_size=6))
+def test_a_bank_survives_its_file(tmp_path_factory: pytest.TempPathFactory, entries: list) -> None:
+    bank = MaskBank([Shape(mask, index, edges) for mask, index, edges in entries], 3)
+    path = tmp_path_factory.mktemp("bank") / "masks.safetensors"
+    save_file(bank.to_tensors(), path)
+    again = MaskBank.load(path, 3)
+    assert (len(again), again.counts()) == (len(bank), bank.counts())
+    for i in range(len(bank)):
+        np.testing.assert_array_equal(again[i].mask, bank[i].mask)
+        assert (again[i].class_index, again[i].edges) == (bank[i].class_index, bank[i].edges)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bits": np.zeros(3, np.uint8)}, "a shape is empty"),
+        ({"bits": np.ones(2, np.uint8)}, "2 bytes of bits, its sizes need 3"),
+        ({"class_index": np.array([0, 3], np.int32)}, "not among the 3 classes"),
+        ({"class_index": np.array([0, -1], np.int32)}, "not among the 3 classes"),
+        ({"class_index": np.array([0], np.int32)}, "disagree about the number"),
+        ({"edges": np.zeros((2, 3), np.uint8)}, "disagree about the number"),
+        ({"size_hw": np.array([[3, 4], [0, 3]], np.int32)}, "side is outside 1 to"),
+        ({"size_hw": np.array([[3, 4], [1, 9000]], np.int32)}, "side is outside 1 to"),
+        ({"size_hw": np.array([[3, 4], [1, 3]], np.int64)}, "'size_hw' must be I32"),
+        ({"bits": np.ones((1, 3), np.uint8)}, "'bits' must be U8 of rank 1"),
+        ({"more": np.ones(1, np.uint8)}, "holds tensors"),
+    ],
+)
+def test_a_bank_whose_tensors_disagree_is_refused_and_named(
+    tmp_path: Path, change: dict[str, np.ndarray], said: str
+) -> None:
+    bank = MaskBank([Shape(np.ones((3, 4), bool), 0), Shape(np.ones((1, 3), bool), 2)], 3)
+    path = tmp_path / "masks.safetensors"
+    save_file({**bank.to_tensors(), **change}, path)
+    with pytest.raises(ValueError, match=said) as error:
+        MaskBank.load(path, 3)
+    assert str(path) in str(error.value)
+
+
+def test_a_bank_that_is_no_safetensors_file_is_refused_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "masks.safetensors"
+    path.write_bytes(b"not a bank")
+    with pytest.raises(ValueError, match=r"masks\.safetensors: not a readable"):
+        MaskBank.load(path, 3)
+
+
+def test_shapes_of_a_class_are_drawn_evenly_and_of_no_other_class() -> None:
+    bank = MaskBank([Shape(np.ones((1, i + 1), bool), i % 2) for i in range(10)], 2)
+    rng = np.random.default_rng(0)
+    widths = [bank.sample(1, rng).mask.shape[1] for _ in range(2000)]
+    values, counts = np.unique(widths, return_counts=True)
+    assert values.tolist() == [2, 4, 6, 8, 10]
+    assert counts.min() > 330  # 400 expected, standard deviation 18
+
+
+@quick
+@given(masks(), st.floats(0.1, 3), st.floats(-180, 180))
+def test_a_warped_mask_is_never_empty_and_always_tight(mask: np.ndarray, scale: float, angle: float) -> None:
+    before = mask.copy()
+    warped = warp_mask(mask, scale, angle)
+    assert warped.dtype == bool and warped.flags.c_contiguous
+    assert warped.any() and tight(warped)
+    np.testing.assert_array_equal(mask, before)
+    # Nothing leaves the rotated box, but for the rounding of its ends.
+    diagonal = np.hypot(*mask.shape) * scale
+    assert max(warped.shape) <= diagonal + 3
+
+
+@quick
+@given(st.integers(30, 90), st.integers(0, 99), st.floats(0.3, 2.5), st.floats(-180, 180))
+def test_the_area_of_a_stout_mask_grows_with_the_square_of_the_scale(
+    side: int, seed: int, scale: float, angle: float
+) -> None:
+    mask = star(side, seed)
+    expected = mask.sum() * scale**2
+    # One pixel in three of the outline may fall on either side.
+    assert abs(warp_mask(mask, scale, angle).sum() - expected) <= 0.35 * 4 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize("scale", [2.0, 0.5])
+def test_a_rectangle_scales_to_the_rectangle_it_should_be(scale: float) -> None:
+    warped = warp_mask(np.ones((20, 36), bool), scale, 0.0)
+    assert warped.shape == (20 * scale, 36 * scale)
+    assert warped.mean() > 0.98  # but for the corners, which a blur rounds
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+@pytest.mark.parametrize("mask", [star(31, 3), np.tril(np.ones((9, 6), bool)), one_pixel_wide("corner")])
+def test_a_right_angle_is_numpys_rotation(mask: np.ndarray, turn: int) -> None:
+    np.testing.assert_array_equal(warp_mask(mask, 1.0, turn), np.rot90(mask, turn // 90))
+
+
+@pytest.mark.parametrize("name", ["row", "column", "diagonal", "cross", "corner", "blob with a tail"])
+@pytest.mark.parametrize("scale", [0.2, 0.35, 0.5, 0.7, 0.9, 1.0, 1.3])
+@pytest.mark.parametrize("angle", [0, 10, 45, -70])
+def test_a_line_of_one_pixel_stays_whole_and_keeps_its_length(name: str, scale: float, angle: float) -> None:
+    mask = one_pixel_wide(name)
+    warped = warp_mask(mask, scale, angle)
+    assert parts(warped) == 1
+    # Extent along the two axes of the source, carried over to those of the result.
+    points = np.argwhere(mask) * scale
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    turned = points @ np.array([[c, s], [-s, c]])
+    assert np.allclose(np.array(warped.shape), np.ptp(turned, axis=0) + 1, atol=1.5 + scale)
+
+
+@quick
+@given(masks(), st.integers(2, 5))
+def test_thin_parts_are_what_no_square_inside_the_mask_covers(mask: np.ndarray, width: int) -> None:
+    height, length = mask.shape
+    covered = np.zeros_like(mask)
+    for top in range(height - width + 1):
+        for left in range(length - width + 1):
+            square = (slice(top, top + width), slice(left, left + width))
+            if mask[square].all():
+                covered[square] = True
+    np.testing.assert_array_equal(thin_parts(mask, width), mask & ~covered)
+
+
+@quick
+@given(masks(), edge_flags, st.integers(0, 2**32 - 1))
+def test_flags_of_the_edges_move_with_the_sides_they_belong_to(
+    mask: np.ndarray, edges: tuple[bool, bool, bool, bool], seed: int
+) -> None:
+    jittered = jitter_shape(Shape(mask, 1, edges), (1.0, 1.0), (0.0, 0.0), np.random.default_rng(seed))
+    top, left, bottom, right = edges
+    possible = [
+        (mask, (top, left, bottom, right)),
+        (mask[::-1], (bottom, left, top, right)),
+        (mask[:, ::-1], (top, right, bottom, left)),
+        (mask[::-1, ::-1], (bottom, right, top, left)),
+    ]
+    assert any(np.array_equal(jittered.mask, m) and jittered.edges == e for m, e in possible)
+    assert jittered.class_index == 1
+
+
+def test_jitter_mirrors_both_ways_half_of_the_time() -> None:
+    mask = np.array([[True, True], [True, False]])
+    rng = np.random.default_rng(0)
+    seen = [jitter_shape(Shape(mask, 0), (1.0, 1.0), (0.0, 0.0), rng).mask for _ in range(800)]
+    missing = [tuple(np.argwhere(~m)[0]) for m in seen]
+    counts = [missing.count(corner) for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    assert sum(counts) == 800 and min(counts) > 140  # 200 expected, standard deviation 12
+
+
+def test_a_shape_of_the_border_is_never_rotated() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        jittered = jitter_shape(
+            Shape(np.ones((6, 30), bool), 0, (True, False, False, False)), (1.0, 1.0), (20.0, 40.0), rng
+        )
+        np.testing.assert_array_equal(jittered.mask, np.ones((6, 30), bool))
+        assert jittered.edges in ((True, False, False, False), (False, False, True, False))
+
+
+@quick
+@given(masks(), st.integers(0, 2**32 - 1))
+def test_jitter_depends_on_the_generator_alone_and_leaves_its_shape_alone(mask: np.ndarray, seed: int) -> None:
+    before = mask.copy()
+    shape = Shape(mask, 0)
+    a, b = (jitter_shape(shape, (0.5, 1.5), (-30, 30), np.random.default_rng(seed)) for _ in range(2))
+    np.testing.assert_array_equal(a.mask, b.mask)
+    np.testing.assert_array_equal(mask, before)
+    assert tight(a.mask)
+
+
+def test_scaling_a_shape_keeps_class_and_edges() -> None:
+    edges = (False, True, False, False)
+    scaled = scale_shape(Shape(np.ones((20, 10), bool), 2, edges), 0.5)
+    assert (scaled.mask.shape, scaled.class_index, scaled.edges) == ((10, 5), 2, edges)
+
+
+@quick
+@given(masks(), edge_flags, st.integers(0, 2**32 - 1))
+def test_a_procedural_shape_is_tight_deterministic_and_keeps_class_and_edges(
+    mask: np.ndarray, edges: tuple[bool, bool, bool, bool], seed: int
+) -> None:
+    like = Shape(mask, 2, edges)
+    a, b = (procedural_shape(like, np.random.default_rng(seed)) for _ in range(2))
+    np.testing.assert_array_equal(a.mask, b.mask)
+    assert a.mask.dtype == bool and tight(a.mask)
+    assert (a.class_index, a.edges) == (2, edges)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [np.ones((20, 40), bool), star(41, 0), np.ones((4, 120), bool), np.ones((90, 3), bool), one_pixel_wide("diagonal")],
+    ids=["rectangle", "star", "bar", "upright bar", "diagonal"],
+)
+def test_procedural_shapes_are_about_as_large_as_their_model_and_differ(mask: np.ndarray) -> None:
+    shapes = [procedural_shape(Shape(mask, 0), np.random.default_rng(seed)).mask for seed in range(40)]
+    areas = np.array([shape.sum() / mask.sum() for shape in shapes])
+    extents = np.array([max(shape.shape) / max(mask.shape) for shape in shapes])
+    assert 0.5 < np.median(areas) < 2 and areas.min() > 0.3 and areas.max() < 3
+    assert 0.75 < np.median(extents) < 1.25 and extents.max() < 1.3
+    assert len({shape.tobytes() for shape in shapes}) > 30
+
+
+def test_slender_models_give_slender_shapes_and_stout_ones_stout_shapes() -> None:
+    """Stoutness: area over the square of the extent; 0.785 for a disc."""
+
+    def stoutness(model: np.ndarray) -> np.ndarray:
+        shapes = [procedural_shape(Shape(model, 0), np.random.default_rng(seed)).mask for seed in range(40)]
+        return np.array([shape.sum() / max(shape.shape) ** 2 for shape in shapes])
+
+    assert stoutness(np.ones((4, 120), bool)).max() < 0.15
+    assert stoutness(star(41, 0)).min() > 0.35
+
+
+def test_a_slender_shape_lies_as_its_model_does() -> None:
+    across = [procedural_shape(Shape(np.ones((4, 60), bool), 0), np.random.default_rng(s)).mask for s in range(20)]
+    upright = [procedural_shape(Shape(np.ones((60, 4), bool), 0), np.random.default_rng(s)).mask for s in range(20)]
+    assert np.mean([m.shape[1] > m.shape[0] for m in across]) > 0.9
+    assert np.mean([m.shape[0] > m.shape[1] for m in upright]) > 0.9
