@@ -68,20 +68,26 @@ def extract(image: np.ndarray, window: Window) -> np.ndarray:
     Returns:
         (size, size) or (size, size, C) of the image's dtype; a copy.
     """
-    if image.ndim == 3 and image.shape[2] > 4:  # more than cv2 takes at once
+    if image.ndim == 3 and image.shape[2] > 4:  # more than cv2 resizes at once
         return np.dstack([extract(image[:, :, i : i + 4], window) for i in range(0, image.shape[2], 4)])
     height, width = image.shape[:2]
     top, left, side = window.top, window.left, window.side
-    inner = image[max(top, 0) : top + side, max(left, 0) : left + side]
-    before, after = max(-top, 0), max(top + side - height, 0)
-    ahead, behind = max(-left, 0), max(left + side - width, 0)
-    if before or after or ahead or behind:
-        inner = cv2.copyMakeBorder(inner, before, after, ahead, behind, cv2.BORDER_REFLECT)
+    if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
+        inner = image[top : top + side, left : left + side]
+    else:
+        rows, columns = (_mirrored(start, side, limit) for start, limit in ((top, height), (left, width)))
+        inner = image[rows[:, None], columns]
     if side != window.size:
         method = cv2.INTER_AREA if side > window.size else cv2.INTER_LINEAR
         inner = cv2.resize(inner, (window.size, window.size), interpolation=method)
     inner = np.ascontiguousarray(inner).reshape(window.size, window.size, *image.shape[2:])
     return inner.copy() if np.may_share_memory(inner, image) else inner
+
+
+def _mirrored(start: int, count: int, limit: int) -> np.ndarray:
+    """Pixels that `count` positions from `start` on show: fedcba|abcdef|fedcba."""
+    position = np.arange(start, start + count) % (2 * limit)
+    return np.minimum(position, 2 * limit - 1 - position)
 
 
 def extract_mask(mask: np.ndarray, window: Window) -> np.ndarray:

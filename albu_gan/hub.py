@@ -42,6 +42,7 @@ REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REVISION = re.compile(r"(?!.*\.\.)\w[\w.+#=@/-]*")
 TOKEN = re.compile(r"[!-~]+")
+NOT_A_HUBS_ANSWER = (json.JSONDecodeError, KeyError, TypeError, AttributeError)  # a login page of the network, say
 
 T = TypeVar("T")
 
@@ -364,10 +365,10 @@ def _download(repo_id: str, revision: str | None, token: str | bool | None, cach
         try:
             commit = api.model_info(repo_id, revision=revision, timeout=CONNECT_SECONDS).sha
             if commit is None or not COMMIT.fullmatch(commit):
-                raise ValueError(f"no commit, but {commit!r}")
+                raise TypeError(f"no commit, but {commit!r}")
             tree = api.list_repo_tree(repo_id, revision=commit)
             return commit, {entry.path: entry.size for entry in tree if isinstance(entry, hub.RepoFile)}
-        except (ValueError, TypeError, KeyError, AttributeError) as err:  # a login page of the network, say
+        except (ValueError, *NOT_A_HUBS_ANSWER) as err:
             raise ConnectionError(f"its answer is not a Hub's: {_summary(err)}") from err
 
     commit, sizes = _ask(look_up)
@@ -597,6 +598,8 @@ def push_folder(
         else:
             remedy = "try again later"
         raise WeightsError(f"{repo_id}: the Hub did not take the upload (error {status}); {remedy}") from err
-    except (OSError, RuntimeError, ValueError, hub_transport_error()) as err:
+    except (OSError, RuntimeError, *NOT_A_HUBS_ANSWER, hub_transport_error()) as err:
         raise WeightsError(f"{repo_id}: not published: {_summary(err)}. Check the connection and try again") from err
+    except ValueError as err:  # of a name or of the card's metadata
+        raise WeightsError(f"{repo_id}: not published: {' '.join(str(err).split())}. Correct it and try again") from err
     return str(info.oid)

@@ -12,10 +12,13 @@ import cv2
 import numpy as np
 import torch
 
-from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, mask_box, paste, patch_residual
+from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
 from albu_gan.generators import DefectGenerator, build_generator
 from albu_gan.hub import MASKS, MODEL, WeightsError, WeightsFolder, find_weights
 from albu_gan.masks import MaskBank
+
+
+MAX_WINDOWS = 64  # that go through the network at once, so that a mask of specks does not fill the memory
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,8 @@ class DefectInpainter:
         boxes = [(draw.top, draw.left, *draw.mask.shape) for draw in draws]
         windows = [choose_window(box, image.shape[:2], self.window_sizes) for box in boxes]
         patches: list[Patch | None] = [None] * len(draws)
-        for size in sorted({window.size for window in windows}):
-            members = [i for i, window in enumerate(windows) if window.size == size]
+        by_size = {size: [i for i, window in enumerate(windows) if window.size == size] for size in self.window_sizes}
+        for members in (m[i : i + MAX_WINDOWS] for m in by_size.values() for i in range(0, len(m), MAX_WINDOWS)):
             crops = np.stack([_network_image(extract(image, windows[i]), self._channels) for i in members])
             masks = np.stack([_window_mask(draws[i], windows[i]) for i in members])
             residuals = self._residuals(
@@ -206,13 +209,10 @@ class DefectInpainter:
             raise ValueError(f"strength must be a finite number, got {strength!r}")
         rng = np.random.default_rng(seed)
         draws = []
-        count, labels = cv2.connectedComponents((mask != 0).astype(np.uint8), connectivity=8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((mask != 0).astype(np.uint8), connectivity=8)
         for index in range(1, count):
-            part = labels == index
-            box = mask_box(part)
-            assert box is not None
-            top, left, height, width = box
-            cut = np.ascontiguousarray(part[top : top + height, left : left + width])
+            left, top, width, height = (int(v) for v in stats[index, :4])
+            cut = labels[top : top + height, left : left + width] == index
             draws.append(Draw(cut, top, left, self.class_names.index(class_name), self.draw_latent(rng)))
         painted = np.array(image, order="C")
         for patch in self.paint(image, draws):

@@ -40,7 +40,7 @@ class Faults:
 
     status: int | None = None  # the answer to everything
     status_on: str = ""  # `status` only for requests whose line contains this
-    body: bytes | None = None  # a page that answers every GET with 200, as a hotel's network does
+    body: bytes | None = None  # a page that answers everything with 200, as a hotel's network does
     delay: float = 0.0  # seconds before every answer
     delay_on: str = ""  # `delay` only for requests whose line contains this
     cut: str = ""  # a file whose connection breaks off after half its bytes
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if faults.status is not None and faults.status_on in line:
                 raise _Refusal(faults.status)
-            if faults.body is not None and self.command == "GET":
+            if faults.body is not None:
                 self._send(200, faults.body, {"Content-Type": "text/html"})
                 return
             if self._token() not in (None, TOKEN, OTHER_TOKEN):
@@ -244,7 +244,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _post(self, hub: HubServer, path: str) -> None:
         if path == "/api/validate-yaml":
-            self._send_json({"errors": [], "warnings": []})
+            broken = "licence: [" in json.loads(self._body)["content"]
+            answer = {"errors": [{"message": "YAML ends inside a list, line 2"}] if broken else [], "warnings": []}
+            self._send(400 if broken else 200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
             return
         if self._token() is None:
             raise _Refusal(401, message="Log in first")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ import huggingface_hub
 import numpy as np
 import pytest
 from conftest import make_weights
-from hub_server import OTHER_TOKEN, TOKEN, Files, HubServer
+from hub_server import OTHER_TOKEN, TOKEN, Faults, Files, HubServer
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
@@ -29,6 +30,7 @@ from albu_gan import GANDefectInpaint, WeightsError, hub
 from albu_gan.hub import CARD, CONFIG, MASKS, MODEL, find_weights
 
 NAME = "org/scratches"
+Fault = Callable[[HubServer], None]
 PATIENCE = 10.0  # seconds in which anything that cannot work must have said so
 
 
@@ -295,63 +297,64 @@ AWAY = [refuse, be_slow, be_overloaded, list_nothing, forbid, show_a_login_page,
 HALF_AWAY = [be_slow_to_send_files, send_no_files, cut_the_model]
 
 
-@pytest.fixture
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait a tenth as long for the Hub."""
-    monkeypatch.setattr(hub, "CONNECT_SECONDS", hub.CONNECT_SECONDS / 10)
-    monkeypatch.setattr(hub, "ANSWER_SECONDS", hub.ANSWER_SECONDS / 10)
+@contextmanager
+def suffering(server: HubServer, fault: Fault) -> Iterator[None]:
+    """Let the Hub misbehave inside the block, where it is waited for a twentieth as long as otherwise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub, "CONNECT_SECONDS", hub.CONNECT_SECONDS / 20)
+        patch.setattr(hub, "ANSWER_SECONDS", hub.ANSWER_SECONDS / 20)
+        fault(server)
+        try:
+            yield
+        finally:
+            server.faults = Faults()
+            if fault is refuse:
+                server.start()
 
 
-@pytest.mark.usefixtures("hurry")
 @pytest.mark.parametrize("fault", [*AWAY, *HALF_AWAY])
 def test_without_a_hub_and_a_cache_one_error_says_what_to_do_and_nothing_is_left_broken(
-    server: HubServer, trained: list[Files], fault: Callable[[HubServer], None]
+    server: HubServer, trained: list[Files], fault: Fault
 ) -> None:
     commit = server.add(NAME, trained[0])
-    fault(server)
-    message = error_of(lambda: GANDefectInpaint.from_pretrained(NAME), PATIENCE / 4)
-    assert message.startswith(NAME) and "the Hub" in message and "Connect once" in message
-    message = error_of(lambda: find_weights(f"{NAME}@{commit}"), PATIENCE / 4)
-    assert message.startswith(f"{NAME}@{commit}") and "the Hub" in message
-    server.faults.__init__()  # type: ignore[misc]
-    if fault is refuse:
-        server.start()
+    with suffering(server, fault):
+        message = error_of(lambda: GANDefectInpaint.from_pretrained(NAME))
+        assert message.startswith(NAME) and "the Hub" in message and "Connect once" in message
+        message = error_of(lambda: find_weights(f"{NAME}@{commit}"))
+        assert message.startswith(f"{NAME}@{commit}") and "the Hub" in message
     assert read_files(find_weights(NAME).path) == trained[0]
     assert not list(Path(constants.HF_HUB_CACHE).rglob("*.incomplete"))
 
 
-@pytest.mark.usefixtures("hurry")
 @pytest.mark.parametrize("fault", AWAY)
 def test_without_a_hub_the_cached_commit_of_a_branch_is_used(
-    server: HubServer, trained: list[Files], fault: Callable[[HubServer], None]
+    server: HubServer, trained: list[Files], fault: Fault
 ) -> None:
     commit = server.add(NAME, trained[0])
     server.repositories[NAME].refs["feat/x"] = commit
     find_weights(NAME)
     find_weights(NAME, revision="feat/x")
     server.add(NAME, trained[1])
-    fault(server)
-    for revision in (None, "main", "feat/x", commit):
-        start = time.monotonic()
-        folder = find_weights(NAME, revision=revision)
-        assert time.monotonic() - start < PATIENCE / 4
-        assert (folder.commit, read_files(folder.path)) == (commit, trained[0])
-    assert "v9" in error_of(lambda: find_weights(NAME, revision="v9"), PATIENCE / 4)
+    with suffering(server, fault):
+        for revision in (None, "main", "feat/x", commit):
+            start = time.monotonic()
+            folder = find_weights(NAME, revision=revision)
+            assert time.monotonic() - start < PATIENCE
+            assert (folder.commit, read_files(folder.path)) == (commit, trained[0])
+        assert "v9" in error_of(lambda: find_weights(NAME, revision="v9"))
 
 
-@pytest.mark.usefixtures("hurry")
 @pytest.mark.parametrize("fault", HALF_AWAY)
 def test_an_interrupted_update_leaves_the_last_whole_revision_in_use(
-    server: HubServer, trained: list[Files], fault: Callable[[HubServer], None]
+    server: HubServer, trained: list[Files], fault: Fault
 ) -> None:
     old = server.add(NAME, trained[0])
     find_weights(NAME)
     new = server.add(NAME, trained[1])
-    fault(server)
-    for _ in range(2):
-        folder = find_weights(NAME)
-        assert (folder.commit, read_files(folder.path)) == (old, trained[0])
-    server.faults.__init__()  # type: ignore[misc]
+    with suffering(server, fault):
+        for _ in range(2):
+            folder = find_weights(NAME)
+            assert (folder.commit, read_files(folder.path)) == (old, trained[0])
     folder = find_weights(NAME)
     assert (folder.commit, read_files(folder.path)) == (new, trained[1])
 
@@ -364,11 +367,15 @@ def test_a_hub_that_accepts_connections_and_says_nothing_is_given_up_in_time(
     assert "the Hub could not be read" in error_of(lambda: find_weights(NAME), PATIENCE)
 
 
-@pytest.mark.usefixtures("hurry")
 def test_a_name_lookup_that_hangs_is_given_up_in_time(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: Any, **__: Any) -> Any:
+        server.stopping.wait(30)
+        raise socket.gaierror("no answer")
+
     point_client_to("http://hub.test", monkeypatch)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: server.stopping.wait(30) and [])
-    assert "TimeoutError" in error_of(lambda: find_weights(NAME), PATIENCE / 4)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.5)
+    assert "TimeoutError" in error_of(lambda: find_weights(NAME))
 
 
 def test_hub_limits_leave_room_within_the_promise() -> None:
@@ -555,17 +562,21 @@ def test_a_push_without_rights_says_so(server: HubServer, weights: str, token: s
     assert "org/new" not in server.repositories
 
 
-@pytest.mark.usefixtures("hurry")
-@pytest.mark.parametrize("fault", [refuse, be_slow, be_overloaded, show_a_login_page])
-def test_a_push_to_a_hub_that_is_away_says_so(
-    server: HubServer, weights: str, fault: Callable[[HubServer], None]
-) -> None:
-    server.faults.body = None
-    fault(server)
-    if fault is show_a_login_page:
-        server.faults.status = 511
-    message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN))
+@pytest.mark.parametrize("fault", [refuse, be_slow, be_overloaded, show_a_login_page, answer_other_json])
+def test_a_push_to_a_hub_that_is_away_says_so(server: HubServer, weights: str, fault: Fault) -> None:
+    with suffering(server, fault):
+        message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN))
     assert message.startswith("org/new") and "again" in message
+    assert server.asked_for("/commit/") == []
+
+
+def test_a_push_that_the_hub_finds_fault_with_says_which(server: HubServer, weights: str, tmp_path: Path) -> None:
+    error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/a--b", token=TOKEN))
+    folder = make_weights(tmp_path / "run")
+    (folder / CARD).write_text("---\nlicence: [\n---\n")
+    message = error_of(lambda: GANDefectInpaint(weights=str(folder)).push_to_hub("org/new", token=TOKEN))
+    assert "README.md" in message and "line 2" in message
+    assert server.asked_for("/commit/") == []
 
 
 def test_a_folder_that_is_not_sound_is_not_pushed(server: HubServer, tmp_path: Path) -> None:

@@ -432,11 +432,10 @@ def test_every_container_passes_masks_boxes_and_regions(
 def test_labels_follow_the_geometry_that_comes_after(weights: str, make_image: MakeImage) -> None:
     image = make_image(SIZE)
     pipeline = A.Compose(
-        [GANDefectInpaint(weights, p=1.0), A.HorizontalFlip(p=1.0), A.Transpose(p=1.0)],
+        [GANDefectInpaint(weights, bbox_labels=LABELS, p=1.0), A.HorizontalFlip(p=1.0), A.Transpose(p=1.0)],
         seed=0,
         bbox_params=A.BboxParams(format="coco", label_fields=["kind"]),
     )
-    pipeline.transforms[0].bbox_labels = LABELS  # as from_dict would
     result = pipeline(image=image, mask=blank(), bboxes=[], kind=[])
     back = np.ascontiguousarray(result["image"].T[:, ::-1]), np.ascontiguousarray(result["mask"].T[:, ::-1])
     assert differs(image, back[0]).any() and not (differs(image, back[0]) & (back[1] == 0)).any()
