@@ -11,10 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from albu_gan.demo import contact_sheet, read_image, sample_images
-from albu_gan.hub import MODEL, WeightsFolder, bundled_names, find_weights
+from albu_gan.hub import bundled_names, find_weights
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import write_png
 from albu_gan.transform import GANDefectInpaint
+from albu_gan.weights_folder import MODEL, WeightsFolder
 
 DEFAULT_WEIGHTS = "magnetic-tile-v1"
 

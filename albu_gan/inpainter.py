@@ -14,9 +14,9 @@ import torch
 
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
 from albu_gan.generators import DefectGenerator, build_generator
-from albu_gan.hub import MASKS, MODEL, WeightsError, WeightsFolder, find_weights
+from albu_gan.hub import find_weights
 from albu_gan.masks import MaskBank
-
+from albu_gan.weights_folder import CONFIG, MASKS, MODEL, WeightsError, WeightsFolder
 
 MAX_WINDOWS = 64  # that go through the network at once, so that a mask of specks does not fill the memory
 
@@ -262,6 +262,11 @@ def _load(folder: WeightsFolder, device: str) -> _Loaded:
     path = folder.path / MODEL
     with torch.device("meta"):
         network = build_generator(folder.config.generator)
+    if any(size % network.size_multiple for size in folder.config.window_sizes):
+        raise WeightsError(
+            f"{folder.path / CONFIG}: window sizes {list(folder.config.window_sizes)} must be multiples of "
+            f"{network.size_multiple} for this generator; export the folder again"
+        )
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as err:

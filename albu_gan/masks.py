@@ -116,7 +116,7 @@ class MaskBank:
         bank._edges = [(bool(a), bool(b), bool(c), bool(d)) for a, b, c, d in edges]
         bank._classes = classes.astype(np.int64)
         bank._of_class = [np.flatnonzero(bank._classes == index) for index in range(num_classes)]
-        if any(not chunk.any() for chunk in bank._bits):
+        if any(not bank[index].mask.any() for index in range(count)):
             raise ValueError(f"{path}: a shape is empty")
         return bank
 
@@ -149,7 +149,7 @@ def scale_shape(shape: Shape, factor: float) -> Shape:
 
 
 def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
-    """Scale and rotate a bool mask about its centre; the result is tight, never empty, and thin parts stay connected."""
+    """Scale and rotate a bool mask about its centre; the result is tight, never empty, and keeps thin parts whole."""
     if scale == 1 and angle == 0:
         return np.ascontiguousarray(mask)
     height, width = mask.shape
@@ -159,7 +159,7 @@ def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
     out_h, out_w = (int(np.ceil(side - 1e-6)) + 2 for side in (height * c + width * s, width * c + height * s))
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += [(out_w - width) / 2, (out_h - height) / 2]
-    source = mask.astype(np.float32)
+    source: np.ndarray = mask.astype(np.float32)
     if scale < 1:  # average what falls into one pixel
         source = cv2.GaussianBlur(source, (0, 0), 0.5 / scale)
     warped = cv2.warpAffine(source, matrix, (out_w, out_h), flags=cv2.INTER_LINEAR)

@@ -16,11 +16,12 @@ from albumentations.core.type_definitions import Targets
 
 from albu_gan import arguments
 from albu_gan.compositing import Patch, contrast, paste
-from albu_gan.hub import copy_folder, find_weights, is_hub_name, push_folder
+from albu_gan.hub import find_weights, is_hub_name, push_folder
 from albu_gan.inpainter import DefectInpainter, Draw, check_image
 from albu_gan.labels import channel_value, check_mask, fitting_value, occupied, patch_box, write_labels
 from albu_gan.masks import Shape, jitter_shape, procedural_shape, scale_shape
 from albu_gan.placement import place
+from albu_gan.weights_folder import copy_folder
 
 #: AlbumentationsX replaced the sampling hooks of Albumentations 2.0.8 by `sample_parameters`.
 HAS_SAMPLING_CONTEXT = hasattr(A.DualTransform, "sample_parameters")
@@ -388,24 +389,21 @@ class GANDefectInpaint(A.DualTransform):
                 break
             _cover(taken, draw, True)
             draws.append(draw)
-        seen = _as_seen(image)
-        patches = painter.paint(seen, draws)
+        patches = painter.paint(image, draws)
         kept = []
         for draw, patch in zip(draws, patches, strict=True):
-            final = patch if self._visible(image, patch) else self._redraw(image, seen, draw, taken, rng)
+            final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
             if final is not None:
                 kept.append(final)
         return tuple(kept)
 
-    def _redraw(
-        self, image: np.ndarray, seen: np.ndarray, draw: Draw, taken: np.ndarray, rng: np.random.Generator
-    ) -> Patch | None:
+    def _redraw(self, image: np.ndarray, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Patch | None:
         """Try new latents, then new shapes; None if nothing that can be seen came of it."""
         painter = self._painter()
         for shape_try in range(SHAPE_REDRAWS + 1):
             for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
                 draw = Draw(draw.mask, draw.top, draw.left, draw.class_index, painter.draw_latent(rng))
-                (patch,) = painter.paint(seen, [draw])
+                (patch,) = painter.paint(image, [draw])
                 if self._visible(image, patch):
                     return patch
             _cover(taken, draw, False)
@@ -564,14 +562,6 @@ class GANDefectInpaint(A.DualTransform):
                 "use numbers, or label_fields in BboxParams"
             )
         return np.array(labels, np.float32).reshape(-1, 1)
-
-
-def _as_seen(image: np.ndarray) -> np.ndarray:
-    """The image that conditions the network: gray, float32 in [0, 1], if it has neither 1 nor 3 channels."""
-    if image.ndim == 2 or image.shape[2] in (1, 3):
-        return image
-    mean = image.mean(axis=2, dtype=np.float32)
-    return np.asarray(mean / np.float32(255) if image.dtype == np.uint8 else mean)
 
 
 def _cover(taken: np.ndarray, draw: Draw, value: bool) -> None:

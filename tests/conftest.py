@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from albu_gan.generators import GeneratorConfig, build_generator
-from albu_gan.hub import WeightsConfig, write_folder
 from albu_gan.masks import MaskBank, Shape
+from albu_gan.weights_folder import WeightsConfig, write_folder
 
 CLASSES = ("pit", "scratch", "stain")
 

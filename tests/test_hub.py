@@ -27,7 +27,8 @@ from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
 from albu_gan import GANDefectInpaint, WeightsError, hub
-from albu_gan.hub import CARD, CONFIG, MASKS, MODEL, find_weights
+from albu_gan.hub import find_weights
+from albu_gan.weights_folder import CARD, CONFIG, MASKS, MODEL
 
 NAME = "org/scratches"
 Fault = Callable[[HubServer], None]

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+import albu_gan.inpainter as inpainter_module
 from albu_gan.generators import composite
-from albu_gan.hub import WeightsError
 from albu_gan.inpainter import MAX_WINDOWS, DefectInpainter, Draw
+from albu_gan.weights_folder import WeightsError
 
 MakeImage = Callable[..., np.ndarray]
 
@@ -299,10 +300,8 @@ def test_an_inpainter_is_cheap_until_it_paints(
     folder = tmp_path / "copy"
     shutil.copytree(weights, folder)
     loads = []
-    from albu_gan import inpainter as module
-
-    load = module._load
-    monkeypatch.setattr(module, "_load", lambda *args: loads.append(args) or load(*args))
+    load = inpainter_module._load
+    monkeypatch.setattr(inpainter_module, "_load", lambda *args: loads.append(args) or load(*args))
     inpainter = DefectInpainter.from_pretrained(str(folder))
     assert (inpainter.class_names, inpainter.window_sizes, inpainter.latent_dim) == (
         ("pit", "scratch", "stain"),

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape, WeightsError, hub
-from albu_gan.hub import (
+from albu_gan.hub import find_weights, is_hub_name
+from albu_gan.weights_folder import (
     CARD,
     CONFIG,
     MASKS,
@@ -29,8 +30,6 @@ from albu_gan.hub import (
     WeightsConfig,
     check_safetensors,
     copy_folder,
-    find_weights,
-    is_hub_name,
     read_folder,
     write_folder,
 )
@@ -530,7 +529,7 @@ def test_an_exception_while_writing_leaves_everything_as_it_was(
     if failing == "tensors":
         monkeypatch.setattr("safetensors.numpy.save_file", _full_disk)
     elif failing == "copy":
-        monkeypatch.setattr("albu_gan.hub.shutil.copyfile", _full_disk)
+        monkeypatch.setattr("albu_gan.weights_folder.shutil.copyfile", _full_disk)
     elif failing == "rename":
         original = Path.rename
         monkeypatch.setattr(Path, "rename", lambda s, t: _full_disk() if s.suffix == ".partial" else original(s, t))

@@ -194,9 +194,14 @@ def test_a_bare_forked_process_paints_and_does_not_hang(weights: str, seed: int 
 
 @forks
 @pytest.mark.usefixtures("busy_parent")
-def test_a_child_of_os_fork_paints_and_does_not_hang(weights: str) -> None:
+@pytest.mark.parametrize("painted_before", [True, False])
+def test_a_child_of_os_fork_paints_and_does_not_hang(
+    weights: str, monkeypatch: pytest.MonkeyPatch, painted_before: bool
+) -> None:
+    monkeypatch.setattr(inpainter, "_CACHE", {})
     pipeline = compose(weights)
-    pipeline(image=IMAGE)
+    if painted_before:
+        pipeline(image=IMAGE)
     child = os.fork()
     if child == 0:
         code = 1
@@ -204,7 +209,7 @@ def test_a_child_of_os_fork_paints_and_does_not_hang(weights: str) -> None:
             code = 0 if (pipeline(image=IMAGE)["image"] != IMAGE).any() else 2
         finally:
             os._exit(code)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 30
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
         time.sleep(0.02)
     if ended[0] == 0:

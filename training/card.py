@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from albu_gan.hub import WeightsConfig
+from albu_gan.weights_folder import WeightsConfig
 
 PICTURE = "preview.png"
 

@@ -25,13 +25,15 @@ class GeneratorConfig:
     def __post_init__(self) -> None:
         if isinstance(self.channels, list):
             object.__setattr__(self, "channels", tuple(self.channels))
-        if self.in_channels not in (1, 3):
+        if not isinstance(self.architecture, str):
+            raise ValueError(f"GeneratorConfig.architecture must be a name, got {self.architecture!r}")
+        if type(self.in_channels) is not int or self.in_channels not in (1, 3):
             raise ValueError(f"GeneratorConfig.in_channels must be 1 or 3, got {self.in_channels!r}")
-        limits = {"num_classes": 64, "latent_dim": 512, "fine_channels": 256, "style_dim": 1024}
-        for field, most in limits.items():
+        limits = {"num_classes": (1, 64), "latent_dim": (1, 512), "fine_channels": (2, 256), "style_dim": (1, 1024)}
+        for field, (least, most) in limits.items():
             value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-                raise ValueError(f"GeneratorConfig.{field} must be an integer from 1 to {most}, got {value!r}")
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(f"GeneratorConfig.{field} must be an integer from {least} to {most}, got {value!r}")
         if not isinstance(self.channels, tuple) or not 1 <= len(self.channels) <= 6:
             raise ValueError(f"GeneratorConfig.channels must be 1 to 6 integers, got {self.channels!r}")
         if not all(isinstance(c, int) and not isinstance(c, bool) and 1 <= c <= 1024 for c in self.channels):

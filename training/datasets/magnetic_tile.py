@@ -33,8 +33,7 @@ class MagneticTileDataset(DefectDataset):
                 f"{table_path}: no table of groups. Exposures of one tile must not be split; "
                 "give a CSV with the columns class,file,exposure,group"
             )
-        with table_path.open(newline="") as file:
-            table = {(row["class"].lower(), Path(row["file"]).stem): row["group"] for row in csv.DictReader(file)}
+        table = read_groups(table_path)
         self.records = []
         for name in (*self.class_names, "free"):
             folder = root / f"MT_{name.capitalize()}" / "Imgs"
@@ -61,3 +60,22 @@ class MagneticTileDataset(DefectDataset):
         if mask.shape != image_hw:
             raise DataError(f"{record.label_path}: mask is {mask.shape}, its image {image_hw}")
         return np.where(mask > 127, np.uint8(min(record.classes) + 1), np.uint8(0))
+
+
+def read_groups(path: Path) -> dict[tuple[str, str], str]:
+    """Read the table of groups: (class, stem of the file) to group.
+
+    Raises:
+        DataError: naming the file and the line, if a column or a value is missing.
+    """
+    table = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        missing = [name for name in ("class", "file", "group") if name not in (rows.fieldnames or ())]
+        if missing:
+            raise DataError(f"{path}:1: no column {', '.join(missing)}; the table has the columns class,file,exposure,group")
+        for row in rows:
+            if not (row["class"] and row["file"] and row["group"]):
+                raise DataError(f"{path}:{rows.line_num}: class, file and group must be given")
+            table[row["class"].lower(), Path(row["file"]).stem] = row["group"]
+    return table

@@ -65,6 +65,23 @@ def split_by_group(records: Sequence[Record], class_names: Sequence[str], train_
         if best is None or error < best[0]:
             best = (error, sorted(train))
     if best is None:
-        raise DataError(f"no division of the groups has every class on both sides at {train_fraction:.0%}; change it")
-    train_names = set(best[1])
+        train_names = _repaired(names, [groups_of[index] for index in range(len(class_names))], train_fraction, rng)
+    else:
+        train_names = set(best[1])
     return Split(tuple(n for n in names if n in train_names), tuple(n for n in names if n not in train_names))
+
+
+def _repaired(names: list[str], classes: list[set[str]], train_fraction: float, rng: np.random.Generator) -> set[str]:
+    """Divide many rare classes: start at random and move groups of classes that are on one side only."""
+    for _ in range(TRIES):
+        train = {name for name in names if rng.random() < train_fraction}
+        for _ in range(20 * len(classes)):
+            onesided = [groups for groups in classes if groups <= train or not groups & train]
+            if not onesided:
+                return train
+            choice = sorted(onesided[rng.integers(len(onesided))])
+            train ^= {choice[rng.integers(len(choice))]}
+    raise DataError(
+        "no division of the groups was found that has every class on both sides; leave out the rarest class, or give "
+        "groups that divide it"
+    )

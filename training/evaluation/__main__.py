@@ -16,9 +16,10 @@ from tqdm import tqdm
 from albu_gan.compositing import contrast
 from albu_gan.demo import contact_sheet, sample_images
 from albu_gan.generators import composite
-from albu_gan.hub import CARD, CONFIG, WeightsError, WeightsFolder, find_weights
+from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import grid, outline, write_png
+from albu_gan.weights_folder import CARD, CONFIG, WeightsError, WeightsFolder
 from training.card import PICTURE, model_card
 from training.datasets import DataError, DefectDataset, Split
 from training.evaluation.copy_paste import feathered_copy_paste

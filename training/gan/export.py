@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from albu_gan.generators import DefectGenerator
-from albu_gan.hub import WeightsConfig, write_folder
 from albu_gan.masks import MaskBank, Shape
+from albu_gan.weights_folder import WeightsConfig, write_folder
 from training.card import model_card
 from training.datasets.record import DefectDataset, Record
 from training.datasets.split import Split

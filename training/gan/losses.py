@@ -68,9 +68,9 @@ def coarse_difference(a: Tensor, b: Tensor, mask: Tensor, pixels: int) -> Tensor
         mask: (B, 1, H, W) in {0, 1}.
         pixels: side of the averages. Texture finer than this does not count.
     """
-    weight = F.avg_pool2d(mask, pixels)
-    difference = F.avg_pool2d((a - b) * mask, pixels).abs()
-    return difference.sum(dim=(1, 2, 3)) / (weight.sum(dim=(1, 2, 3)) * a.shape[1]).clamp_min(1e-3)
+    # Sums, with what is left over at the borders of a window that `pixels` does not divide.
+    sums = F.avg_pool2d((a - b) * mask, pixels, ceil_mode=True, divisor_override=1)
+    return sums.abs().sum(dim=(1, 2, 3)) / (mask.sum(dim=(1, 2, 3)) * a.shape[1]).clamp_min(1)
 
 
 def low_frequency_l1(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
