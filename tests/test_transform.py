@@ -652,6 +652,8 @@ BAD_INPUTS: list[tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = 
     ({}, {"image": np.zeros((40, 40), np.int32)}, TypeError, "uint8 or float32.*got int32"),
     ({}, {"image": np.zeros((40, 40), bool)}, TypeError, "uint8 or float32.*got bool"),
     ({}, {"image": np.zeros((40, 40), np.float16)}, TypeError, "uint8 or float32.*got float16"),
+    ({}, {"image": np.full((40, 40), 120, np.float32)}, ValueError, r"float32 in \[0, 1\].*to 120.*A.Normalize"),
+    ({}, {"image": np.full((40, 40), -1, np.float32)}, ValueError, r"float32 in \[0, 1\].*from -1"),
     ({}, {"image": np.zeros(40, np.uint8)}, ValueError, r"\(H, W\) or \(H, W, C\).*\(40,\)"),
     ({}, {"image": np.zeros((2, 40, 40, 3), np.uint8)}, ValueError, r"\(H, W\) or \(H, W, C\).*\(2, 40, 40, 3\)"),
     ({}, {"image": np.zeros((0, 40), np.uint8)}, ValueError, r"at least one pixel.*\(0, 40\)"),

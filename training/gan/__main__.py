@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--source", help="labelme: where the data comes from, for the model card")
     parser.add_argument("--licence", help="labelme: of the data, for the model card")
     parser.add_argument("--weights-licence", default="other", help="licence of the weights, as the Hub names it")
+    parser.add_argument("--limit", action="append", help="a limit that the model card should state; may be repeated")
     parser.add_argument("--name", help="of the weights, for the model card; default: the name of --out")
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     for field in dataclasses.fields(TrainConfig):
@@ -104,6 +105,7 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         provenance = {
             "name": arguments.name or arguments.out.resolve().name,
             "weights_licence": arguments.weights_licence,
+            "limits": arguments.limit or [],
             "images_seen": trainer.images_seen,
             "steps": trainer.step,
             "minutes": round(trainer.seconds / 60, 1),
