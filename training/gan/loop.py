@@ -25,8 +25,7 @@ from training.gan.config import TrainConfig
 from training.gan.discriminator import MultiScaleDiscriminator
 from training.gan.losses import (
     LOSSES,
-    MODE_PIXELS,
-    coarse_difference,
+    gray_spread,
     low_frequency_l1,
     masked_mean,
     mode_seeking,
@@ -241,7 +240,7 @@ class GANTrainer:
             return {}
         with torch.no_grad():
             effect = masked_mean((fake - clean).abs(), inside).mean()
-            spread = coarse_difference(fake[:half], other, inside[:half], MODE_PIXELS).mean()
+            spread = gray_spread(fake[:half], other, inside[:half]).mean()
         return {
             "loss_d": d_loss.item(),
             "loss_g": g_loss.item(),
