@@ -38,7 +38,7 @@ def failures(weights: str) -> dict[str, str]:
         "ALBUMENTATIONS_NO_TELEMETRY": "1",
     }
     command = [sys.executable, str(SCRIPT), weights]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert result.returncode == 0, result.stderr
     return dict(json.loads(result.stdout.splitlines()[-1]))
 

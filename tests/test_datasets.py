@@ -178,7 +178,7 @@ def test_a_label_file_that_is_no_text_is_named(labelme: Path) -> None:
 def test_folders_without_images_are_refused_and_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder"):
         LabelmeDataset(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no images .*png") as error:
+    with pytest.raises(DataError, match=r"no images .*png") as error:
         LabelmeDataset(tmp_path)
     assert str(tmp_path) in str(error.value)
 
@@ -239,7 +239,10 @@ def test_another_table_of_groups_can_be_given(tiles: Path, tmp_path: Path) -> No
     [
         (lambda text: text.replace("class,file", "kind,file"), r"groups\.csv:1: no column class"),
         (lambda text: "", r"groups\.csv:1: no column class, file, group"),
-        (lambda text: text.replace("Blowhole,exp1_num_1.jpg,1,blowhole1", "Blowhole,exp1_num_1.jpg"), r"groups\.csv:3: "),
+        (
+            lambda text: text.replace("Blowhole,exp1_num_1.jpg,1,blowhole1", "Blowhole,exp1_num_1.jpg"),
+            r"groups\.csv:3: ",
+        ),
         (lambda text: text.replace("Break,exp1_num_10.jpg,1,break0\n", ""), r"no row for break exp1_num_10\.jpg"),
     ],
 )
@@ -259,7 +262,9 @@ def test_a_folder_that_is_no_magnetic_tile_layout_is_refused(tiles: Path, tmp_pa
         MagneticTileDataset(tiles)
 
 
-@pytest.mark.parametrize(("mask", "said"), [(None, "cannot be read"), (np.zeros((3, 4), np.uint8), r"mask is \(3, 4\)")])
+@pytest.mark.parametrize(
+    ("mask", "said"), [(None, "cannot be read"), (np.zeros((3, 4), np.uint8), r"mask is \(3, 4\)")]
+)
 def test_a_mask_that_is_missing_or_of_another_size_is_named(tiles: Path, mask: np.ndarray | None, said: str) -> None:
     dataset = MagneticTileDataset(tiles)
     path = dataset.records[0].label_path
@@ -304,7 +309,11 @@ def test_a_split_never_divides_a_group_and_has_every_class_on_both_sides(
 
 
 def test_a_split_comes_near_the_wanted_fraction_class_by_class_and_for_clean_images() -> None:
-    groups = [(f"{c}-{i}", frozenset({c}) if c < 3 else frozenset()) for c, n in enumerate((10, 20, 40, 100)) for i in range(n)]
+    groups = [
+        (f"{c}-{i}", frozenset({c}) if c < 3 else frozenset())
+        for c, n in enumerate((10, 20, 40, 100))
+        for i in range(n)
+    ]
     records = make_records(groups)
     for fraction in (0.3, 0.67):
         train = set(split_by_group(records, ("a", "b", "c"), fraction, 0).train)

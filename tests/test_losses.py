@@ -13,6 +13,7 @@ from training.gan.discriminator import NEAR_PIXELS, MultiScaleDiscriminator
 from training.gan.losses import (
     LOSSES,
     coarse_difference,
+    gray_spread,
     low_frequency_l1,
     masked_mean,
     mode_seeking,
@@ -147,6 +148,14 @@ def test_mode_seeking_falls_linearly_from_one_to_nothing_once_latents_differ_eno
     assert mode_seeking(fake, half, mask, 0.1).item() == pytest.approx(0.5)
     noise = torch.randn(2, 1, 64, 64, generator=seeded(0)) * 0.5
     assert mode_seeking(noise, -noise, mask, 0.1).item() > 0.5  # white noise satisfies it hardly
+
+
+def test_latents_that_differ_in_hue_alone_do_not_differ() -> None:
+    fake, mask = torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    green_for_purple = torch.tensor([-0.2, 0.4, -0.2])[None, :, None, None].expand_as(fake)
+    assert gray_spread(fake + green_for_purple, fake, mask).item() == pytest.approx(0, abs=1e-6)
+    assert mode_seeking(fake + green_for_purple, fake, mask, 0.1).item() == pytest.approx(1)
+    assert gray_spread(fake + 0.3, fake, mask).item() == pytest.approx(0.3)
 
 
 def test_mode_seeking_pushes_apart_only_what_is_too_alike_and_only_inside_the_mask() -> None:

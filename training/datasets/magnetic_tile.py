@@ -73,7 +73,9 @@ def read_groups(path: Path) -> dict[tuple[str, str], str]:
         rows = csv.DictReader(file)
         missing = [name for name in ("class", "file", "group") if name not in (rows.fieldnames or ())]
         if missing:
-            raise DataError(f"{path}:1: no column {', '.join(missing)}; the table has the columns class,file,exposure,group")
+            raise DataError(
+                f"{path}:1: no column {', '.join(missing)}; the table has the columns class,file,exposure,group"
+            )
         for row in rows:
             if not (row["class"] and row["file"] and row["group"]):
                 raise DataError(f"{path}:{rows.line_num}: class, file and group must be given")
