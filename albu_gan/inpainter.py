@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
 from albu_gan.generators import DefectGenerator, build_generator
@@ -120,10 +121,9 @@ class DefectInpainter:
     def _loaded(self) -> _Loaded:
         global _PROCESS
         if os.getpid() != _PROCESS:
-            if _CACHE:
-                # This process was forked after its parent used torch: its thread pool did not come along, and a
-                # forward that waits for it hangs.
-                torch.set_num_threads(1)
+            # This process was forked. If its parent had used torch, for whatever, the thread pool did not come along,
+            # and a forward that waits for it hangs.
+            torch.set_num_threads(1)
             _PROCESS = os.getpid()
         key = (str(self.folder.path.resolve()), self.device)
         if key not in _CACHE:
@@ -254,13 +254,28 @@ def _window_mask(draw: Draw, window: Window) -> np.ndarray:
     return extract_mask(draw.mask, shifted)
 
 
+class _NoRandomFill(TorchFunctionMode):
+    """Leave new weights as they are: on the meta device, random numbers make torch import its compiler.
+
+    That costs every worker two seconds and 150 MB.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Replace random fills by nothing."""
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0]
+        if func in (torch.randn, torch.rand):
+            return torch.empty(*args)
+        return func(*args, **(kwargs or {}))
+
+
 def _load(folder: WeightsFolder, device: str) -> _Loaded:
     """Read network and mask bank, strictly."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = folder.path / MODEL
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomFill():
         network = build_generator(folder.config.generator)
     if any(size % network.size_multiple for size in folder.config.window_sizes):
         raise WeightsError(

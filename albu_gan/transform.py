@@ -15,21 +15,15 @@ from albumentations.core.transforms_interface import BaseTransformInitSchema
 from albumentations.core.type_definitions import Targets
 
 from albu_gan import arguments
-from albu_gan.compositing import Patch, contrast, paste
+from albu_gan.compositing import Patch, paste
 from albu_gan.hub import find_weights, is_hub_name, push_folder
-from albu_gan.inpainter import DefectInpainter, Draw, check_image
+from albu_gan.inpainter import DefectInpainter, check_image
 from albu_gan.labels import channel_value, check_mask, fitting_value, occupied, patch_box, write_labels
-from albu_gan.masks import Shape, jitter_shape, procedural_shape, scale_shape
-from albu_gan.placement import place
+from albu_gan.sampling import DefectSampler
 from albu_gan.weights_folder import copy_folder
 
 #: AlbumentationsX replaced the sampling hooks of Albumentations 2.0.8 by `sample_parameters`.
 HAS_SAMPLING_CONTEXT = hasattr(A.DualTransform, "sample_parameters")
-
-SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
-SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
-LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
-SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
 
 
 class GANDefectInpaint(A.DualTransform):
@@ -284,8 +278,23 @@ class GANDefectInpaint(A.DualTransform):
         """Draw, place and paint all defects of one sample."""
         image = self._check(data)
         blocked = self._blocked(data, image.shape[:2])
-        patches = self._patches(image, blocked, rng)
+        patches = self._sampler().patches(image, blocked, rng)
         return {"patches": patches, "image_hw": image.shape[:2]}
+
+    def _sampler(self) -> DefectSampler:
+        painter = self._painter()
+        painted = arguments.class_list(self.classes, painter.class_names)
+        names = painter.class_names
+        weights = arguments.class_weights(self.class_sampling, painted, names, painter.mask_bank.counts())
+        return DefectSampler(
+            painter,
+            {names.index(name): weight for name, weight in zip(painted, weights, strict=True)},
+            self.defects_range,
+            self.mask_source,
+            self.scale_range,
+            self.rotate_range,
+            self.min_contrast,
+        )
 
     def _check(self, data: Mapping[str, Any]) -> np.ndarray:
         """Check every target that will be changed; return the image that conditions the network."""
@@ -377,75 +386,6 @@ class GANDefectInpaint(A.DualTransform):
             outside = region == 0 if region.ndim == 2 else (region == 0).all(axis=2)
             blocked = outside if blocked is None else blocked | outside
         return blocked
-
-    def _patches(self, image: np.ndarray, blocked: np.ndarray | None, rng: np.random.Generator) -> tuple[Patch, ...]:
-        """Paint the first draw of every defect together, then what was not visible one by one."""
-        painter = self._painter()
-        count = int(rng.integers(self.defects_range[0], self.defects_range[1] + 1))
-        taken = np.zeros(image.shape[:2], bool) if blocked is None else blocked.copy()
-        draws = []
-        for index in range(count):
-            draw = self._draw(image.shape[:2], None if blocked is None and index == 0 else taken, rng)
-            if draw is None:
-                break
-            _cover(taken, draw, True)
-            draws.append(draw)
-        patches = painter.paint(image, draws)
-        kept = []
-        for draw, patch in zip(draws, patches, strict=True):
-            final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
-            if final is not None:
-                kept.append(final)
-        return tuple(kept)
-
-    def _redraw(self, image: np.ndarray, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Patch | None:
-        """Try new latents, then new shapes; None if nothing that can be seen came of it."""
-        painter = self._painter()
-        for shape_try in range(SHAPE_REDRAWS + 1):
-            for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
-                draw = Draw(draw.mask, draw.top, draw.left, draw.class_index, painter.draw_latent(rng))
-                (patch,) = painter.paint(image, [draw])
-                if self._visible(image, patch):
-                    return patch
-            _cover(taken, draw, False)
-            again = self._draw(image.shape[:2], taken, rng) if shape_try < SHAPE_REDRAWS else None
-            if again is None:
-                return None
-            draw = again
-            _cover(taken, draw, True)
-        return None
-
-    def _visible(self, image: np.ndarray, patch: Patch) -> bool:
-        height, width = patch.mask.shape
-        before = image[patch.top : patch.top + height, patch.left : patch.left + width]
-        after = before.copy()
-        paste(after, Patch(0, 0, patch.mask, patch.residual, patch.class_index))
-        return contrast(before, after, patch.mask) >= self.min_contrast
-
-    def _draw(self, image_hw: tuple[int, int], blocked: np.ndarray | None, rng: np.random.Generator) -> Draw | None:
-        """Draw class, shape, place and latent of one defect; None only if nothing fits at any size."""
-        painter = self._painter()
-        names = painter.class_names
-        painted = arguments.class_list(self.classes, names)
-        weights = arguments.class_weights(self.class_sampling, painted, names, painter.mask_bank.counts())
-        possible = [i for i, weight in enumerate(weights) if weight > 0]
-        odds = np.array([weights[i] for i in possible])
-        order = [possible[i] for i in rng.choice(len(possible), size=len(possible), replace=False, p=odds / odds.sum())]
-        for shrink in SHRINK_FACTORS:
-            for rank, position in enumerate(order):
-                for _ in range(SHAPE_TRIES if rank == 0 else 1):
-                    shape = self._draw_shape(names.index(painted[position]), rng)
-                    shape = shape if shrink == 1 else scale_shape(shape, shrink)
-                    offset_yx = place(shape, blocked, image_hw, rng)
-                    if offset_yx is not None:
-                        return Draw(shape.mask, *offset_yx, shape.class_index, painter.draw_latent(rng))
-        return None
-
-    def _draw_shape(self, class_index: int, rng: np.random.Generator) -> Shape:
-        shape = self._painter().mask_bank.sample(class_index, rng)
-        if self.mask_source == "procedural":
-            shape = procedural_shape(shape, rng)
-        return jitter_shape(shape, self.scale_range, self.rotate_range, rng)
 
     def apply_with_params(self, params: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Paste into every target but the region."""
@@ -573,9 +513,3 @@ def _check_scale(key: str, frame: np.ndarray) -> None:
             f"{key} must hold float32 in [0, 1], got values from {sparse.min():g} to {sparse.max():g}; divide by 255, "
             "or put GANDefectInpaint before A.Normalize"
         )
-
-
-def _cover(taken: np.ndarray, draw: Draw, value: bool) -> None:
-    """Mark the pixels of a draw as taken or free."""
-    height, width = draw.mask.shape
-    taken[draw.top : draw.top + height, draw.left : draw.left + width][draw.mask] = value

@@ -1,0 +1,119 @@
+"""From random numbers to painted defects: how many, which class, which shape, where, which latent; and is it seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from albu_gan.compositing import Patch, contrast, paste
+from albu_gan.inpainter import DefectInpainter, Draw
+from albu_gan.masks import Shape, jitter_shape, procedural_shape, scale_shape
+from albu_gan.placement import place
+
+SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
+SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
+LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
+SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
+
+
+@dataclass(frozen=True)
+class DefectSampler:
+    """Draws and paints the defects of one image.
+
+    Attributes:
+        painter: paints them.
+        class_weights: probability of each class index that may be drawn.
+        defects_range: how many, both ends included.
+        mask_source: "bank" or "procedural".
+        scale_range: of shapes.
+        rotate_range: of shapes, degrees.
+        min_contrast: levels of 255; see `albu_gan.compositing.contrast`.
+    """
+
+    painter: DefectInpainter
+    class_weights: Mapping[int, float]
+    defects_range: tuple[int, int]
+    mask_source: str
+    scale_range: tuple[float, float]
+    rotate_range: tuple[float, float]
+    min_contrast: float
+
+    def patches(self, image: np.ndarray, blocked: np.ndarray | None, rng: np.random.Generator) -> tuple[Patch, ...]:
+        """Paint the first draw of every defect together, then what was not visible one by one.
+
+        Args:
+            image: (H, W) or (H, W, C), uint8, or float32 in [0, 1]; read only.
+            blocked: (H, W) bool, True where nothing may be painted; None if nothing is blocked.
+            rng: the only source of randomness.
+
+        Returns:
+            Visible defects that neither overlap nor touch a blocked pixel.
+        """
+        count = int(rng.integers(self.defects_range[0], self.defects_range[1] + 1))
+        image_hw = (image.shape[0], image.shape[1])
+        taken = np.zeros(image_hw, bool) if blocked is None else blocked.copy()
+        draws = []
+        for index in range(count):
+            draw = self._draw(image_hw, None if blocked is None and index == 0 else taken, rng)
+            if draw is None:
+                break
+            _cover(taken, draw, True)
+            draws.append(draw)
+        kept = []
+        for draw, patch in zip(draws, self.painter.paint(image, draws), strict=True):
+            final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
+            if final is not None:
+                kept.append(final)
+        return tuple(kept)
+
+    def _redraw(self, image: np.ndarray, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Patch | None:
+        """Try new latents, then new shapes; None if nothing that can be seen came of it."""
+        for shape_try in range(SHAPE_REDRAWS + 1):
+            for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
+                draw = Draw(draw.mask, draw.top, draw.left, draw.class_index, self.painter.draw_latent(rng))
+                (patch,) = self.painter.paint(image, [draw])
+                if self._visible(image, patch):
+                    return patch
+            _cover(taken, draw, False)
+            again = self._draw((image.shape[0], image.shape[1]), taken, rng) if shape_try < SHAPE_REDRAWS else None
+            if again is None:
+                return None
+            draw = again
+            _cover(taken, draw, True)
+        return None
+
+    def _visible(self, image: np.ndarray, patch: Patch) -> bool:
+        height, width = patch.mask.shape
+        before = image[patch.top : patch.top + height, patch.left : patch.left + width]
+        after = before.copy()
+        paste(after, Patch(0, 0, patch.mask, patch.residual, patch.class_index))
+        return contrast(before, after, patch.mask) >= self.min_contrast
+
+    def _draw(self, image_hw: tuple[int, int], blocked: np.ndarray | None, rng: np.random.Generator) -> Draw | None:
+        """Draw class, shape, place and latent of one defect; None only if nothing fits at any size."""
+        possible = [index for index, weight in self.class_weights.items() if weight > 0]
+        odds = np.array([self.class_weights[index] for index in possible])
+        order = rng.choice(possible, size=len(possible), replace=False, p=odds / odds.sum())
+        for shrink in SHRINK_FACTORS:
+            for rank, class_index in enumerate(order):
+                for _ in range(SHAPE_TRIES if rank == 0 else 1):
+                    shape = self._draw_shape(int(class_index), rng)
+                    shape = shape if shrink == 1 else scale_shape(shape, shrink)
+                    offset_yx = place(shape, blocked, image_hw, rng)
+                    if offset_yx is not None:
+                        return Draw(shape.mask, *offset_yx, shape.class_index, self.painter.draw_latent(rng))
+        return None
+
+    def _draw_shape(self, class_index: int, rng: np.random.Generator) -> Shape:
+        shape = self.painter.mask_bank.sample(class_index, rng)
+        if self.mask_source == "procedural":
+            shape = procedural_shape(shape, rng)
+        return jitter_shape(shape, self.scale_range, self.rotate_range, rng)
+
+
+def _cover(taken: np.ndarray, draw: Draw, value: bool) -> None:
+    """Mark the pixels of a draw as taken or free."""
+    height, width = draw.mask.shape
+    taken[draw.top : draw.top + height, draw.left : draw.left + width][draw.mask] = value
