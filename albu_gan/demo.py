@@ -19,6 +19,7 @@ CELL_HW = (216, 288)
 ZOOM = 3
 TITLES = ("clean", "mask", "painted", "zoom: clean", "zoom: latent 1", "zoom: latent 2")
 TRIES = 20
+MIN_ROWS = 3  # of a painter, however few its classes
 MIN_CONTRAST = 8.0
 
 
@@ -42,7 +43,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def contact_sheet(painters: Sequence[DefectInpainter], images: Sequence[np.ndarray], seed: int) -> np.ndarray:
-    """Paint one defect of each class of each painter into the images in turn; a row each.
+    """Paint one defect of each class of each painter (three of one that knows a single class) into the images in turn.
 
     Args:
         painters: whose classes are shown. A gray painter is shown on the gray image.
@@ -55,11 +56,12 @@ def contact_sheet(painters: Sequence[DefectInpainter], images: Sequence[np.ndarr
     rng = np.random.default_rng(seed)
     rows: list[list[np.ndarray]] = []
     for painter in painters:
-        for index in range(len(painter.class_names)):
+        count = len(painter.class_names)
+        for index in range(max(count, MIN_ROWS)):
             image = images[len(rows) % len(images)]
             if painter.folder.config.generator.in_channels == 1:
                 image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            rows.append(_row(painter, index, image, rng))
+            rows.append(_row(painter, index % count, image, rng))
     return grid(rows, CELL_HW, TITLES)
 
 
