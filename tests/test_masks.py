@@ -149,8 +149,8 @@ def test_the_area_of_a_stout_mask_grows_with_the_square_of_the_scale(
 ) -> None:
     mask = star(side, seed)
     expected = mask.sum() * scale**2
-    # One pixel in three of the outline may fall on either side.
-    assert abs(warp_mask(mask, scale, angle).sum() - expected) <= 0.35 * 4 * np.sqrt(expected)
+    # The outline may lie half a pixel off.
+    assert abs(warp_mask(mask, scale, angle).sum() - expected) <= 0.5 * 4 * np.sqrt(expected)
 
 
 @pytest.mark.parametrize("scale", [2.0, 0.5])
