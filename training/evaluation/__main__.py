@@ -25,7 +25,7 @@ from training.datasets import DataError, DefectDataset, Split
 from training.evaluation.copy_paste import feathered_copy_paste
 from training.evaluation.features import NAME, DefectFeatures, pack, train_features
 from training.evaluation.metrics import embed, kid, mean_distance, within_class_distance
-from training.gan.__main__ import FORMATS, open_dataset
+from training.gan.__main__ import FORMATS, open_dataset, write_text
 from training.gan.export import current_commit
 from training.gan.tensors import image_tensor, mask_tensor, uint8_images
 from training.gan.windows import DefectWindow, WindowBatches, cut_defects, load_backgrounds
@@ -200,13 +200,6 @@ def _paint(painter: DefectInpainter, batch: dict[str, np.ndarray], rng: np.rando
         with torch.inference_mode():
             images.append(uint8_images(composite(clean, masks, *painter.network(clean, masks, z))).numpy())
     return np.concatenate(images)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 from training.datasets import DataError, DefectDataset, LabelmeDataset, MagneticTileDataset, Split, split_by_group
 from training.gan.config import PRESETS, TrainConfig, with_overrides
 from training.gan.export import export_weights
-from training.gan.loop import GANTrainer, TrainingError
+from training.gan.loop import CHECKPOINT, GANTrainer, TrainingError
 from training.gan.windows import WindowBatches, cut_defects, load_backgrounds
 
 FORMATS = ("labelme", "magnetic-tile")
@@ -78,14 +78,17 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     dataset = open_dataset(arguments.format, arguments.data, arguments.group_pattern)
     with_provenance(dataset, arguments.source, arguments.licence)
     split = split_by_group(dataset.records, dataset.class_names, config.train_fraction, config.split_seed)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    described = {"data": str(arguments.data), "format": arguments.format, "split": dataclasses.asdict(split)}
-    (arguments.out / "config.json").write_text(json.dumps({**config.to_dict(), **described}, indent=1))
     trainer = GANTrainer(
         config, dataset.class_names, dataset.channels, arguments.out, fixed_samples(dataset, split, config)
     )
     if arguments.resume:
         trainer.resume()
+    elif (arguments.out / CHECKPOINT).exists():
+        raise TrainingError(f"{arguments.out} holds a run already; go on with --resume, or choose another --out")
+    if trainer.accelerator.is_main_process:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        described = {"data": str(arguments.data), "format": arguments.format, "split": dataclasses.asdict(split)}
+        write_text(arguments.out / "config.json", json.dumps({**config.to_dict(), **described}, indent=1))
     training_records = split.select(dataset.records, "train")
     defects = cut_defects(dataset, training_records, config.window_sizes)
     batches = WindowBatches(
@@ -112,6 +115,13 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         }
         export_weights(weights, generator, dataset, split, config, provenance)
         print(weights)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def fixed_samples(dataset: DefectDataset, split: Split, config: TrainConfig) -> list[dict[str, np.ndarray]]:

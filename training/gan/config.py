@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from training.gan.losses import LOSSES
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -45,7 +47,15 @@ class TrainConfig:
             raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
         if not 0 <= self.paired_fraction <= 1:
             raise ValueError(f"paired_fraction must lie in [0, 1], got {self.paired_fraction}")
-        if any(size % 16 for size in self.window_sizes) or list(self.window_sizes) != sorted(set(self.window_sizes)):
+        if self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}; known: {sorted(LOSSES)}")
+        if self.penalty_interval < 1:
+            raise ValueError(f"penalty_interval must be at least 1, got {self.penalty_interval}")
+        if (
+            not self.window_sizes
+            or any(size % 16 or size < 16 for size in self.window_sizes)
+            or list(self.window_sizes) != sorted(set(self.window_sizes))
+        ):
             raise ValueError(f"window_sizes must be ascending multiples of 16, got {self.window_sizes}")
         if self.precision not in ("auto", "bf16", "no"):
             raise ValueError(f"precision must be 'auto', 'bf16' or 'no', got {self.precision!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +43,31 @@ SHEET_LATENTS = 3
 
 class TrainingError(RuntimeError):
     """The run cannot go on; the message says where it stopped and what to do."""
+
+
+class StopRequest:
+    """Turns the first interrupt into a request to stop after the step; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.previous: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self.previous = signal.signal(signal.SIGINT, self._request)
+
+    def _request(self, number: int, frame: Any) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def close(self) -> None:
+        """Give the signal back."""
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)
+
+
+def ignore_interrupt(worker: int) -> None:
+    """Let the process that trains decide what an interrupt means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class GANTrainer:
@@ -97,9 +124,14 @@ class GANTrainer:
         if not path.is_file():
             raise TrainingError(f"{path}: no checkpoint to resume from; start without --resume")
         state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
-        self.accelerator.unwrap_model(self.generator).load_state_dict(state["generator"])
-        self.accelerator.unwrap_model(self.discriminator).load_state_dict(state["discriminator"])
-        self.average.load_state_dict(state["average"])
+        try:
+            self.accelerator.unwrap_model(self.generator).load_state_dict(state["generator"])
+            self.accelerator.unwrap_model(self.discriminator).load_state_dict(state["discriminator"])
+            self.average.load_state_dict(state["average"])
+        except RuntimeError as err:
+            raise TrainingError(
+                f"{path}: made by networks of other settings; resume with the flags of config.json in {self.out}"
+            ) from err
         self.optimizer_g.load_state_dict(state["optimizer_g"])
         self.optimizer_d.load_state_dict(state["optimizer_d"])
         self.step, self.images_seen, self.seconds = state["step"], state["images_seen"], state["seconds"]
@@ -128,13 +160,19 @@ class GANTrainer:
         partial.replace(path)
 
     def run(self, batches: WindowBatches, workers: int = 1) -> DefectGenerator:
-        """Train until `total_kimg`; interrupting saves a checkpoint and raises KeyboardInterrupt."""
+        """Train until `total_kimg`.
+
+        Raises:
+            KeyboardInterrupt: when interrupted; the step is finished and a checkpoint saved first.
+            TrainingError: if a loss is not finite; the last checkpoint stays as it is.
+        """
         config, accelerator = self.config, self.accelerator
         total = int(config.total_kimg * 1000)
         loader = DataLoader(
             Subset(batches, range(self.step, len(batches))),
             batch_size=None,
             num_workers=workers,
+            worker_init_fn=ignore_interrupt,
             prefetch_factor=4 if workers else None,
         )
         writer = SummaryWriter(str(self.out)) if accelerator.is_main_process else None
@@ -143,10 +181,11 @@ class GANTrainer:
         iterator = iter(loader)
         began = last_save = time.monotonic()
         waited = 0.0
+        stop = StopRequest()
         try:
             if self.step == 0:
                 self.write_sheet()
-            while self.images_seen < total:
+            while self.images_seen < total and not stop.requested:
                 asked = time.monotonic()
                 batch = next(iterator)
                 waited += time.monotonic() - asked
@@ -165,10 +204,13 @@ class GANTrainer:
                     self.save()
                     last_save = time.monotonic()
         finally:
+            stop.close()
             bar.close()
             if writer is not None:
                 writer.close()
-            self.save()
+        self.save()
+        if stop.requested:
+            raise KeyboardInterrupt
         return self.average
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
@@ -209,6 +251,7 @@ class GANTrainer:
                     for images, masks in ((real_seen, real_masks_seen), (fake_seen, fake_masks_seen))
                 )
             total_d = total_d + 0.5 * config.gamma * config.penalty_interval * penalty
+        self.require_finite("discriminator", total_d)
         self.optimizer_d.zero_grad(set_to_none=True)
         self.accelerator.backward(total_d)
         self.optimizer_d.step()
@@ -225,17 +268,13 @@ class GANTrainer:
         low_frequency = (low_frequency_l1(fake, real, inside) * paired).sum() / paired.sum().clamp_min(1)
         diversity = mode_seeking(fake[:half], other, inside[:half], config.diversity_cap)
         total_g = g_loss + config.low_frequency_weight * low_frequency + config.diversity_weight * diversity
+        self.require_finite("generator", total_g)
         self.optimizer_g.zero_grad(set_to_none=True)
         self.accelerator.backward(total_g)
         self.optimizer_g.step()
         self.discriminator.requires_grad_(True)
 
         self.update_average(len(real) * self.accelerator.num_processes)
-        if not (torch.isfinite(total_d) and torch.isfinite(total_g)):
-            raise TrainingError(
-                f"loss is not finite at step {self.step} (discriminator {total_d.item()}, generator {total_g.item()}); "
-                "the last checkpoint is good: lower --learning-rate or raise --gamma and --resume"
-            )
         if self.step % LOG_STEPS:
             return {}
         with torch.no_grad():
@@ -245,12 +284,20 @@ class GANTrainer:
             "loss_d": d_loss.item(),
             "loss_g": g_loss.item(),
             "d_accuracy": (real_logits > fake_logits).float().mean().item(),
-            "penalty": float(penalty),
+            "penalty": float(torch.as_tensor(penalty).detach()),
             "low_frequency": low_frequency.item(),
             "effect": effect.item(),
             "latent_spread": spread.item(),
             "g_gradient_norm": gradient_norm(self.generator),
         }
+
+    def require_finite(self, name: str, loss: Tensor) -> None:
+        """Stop before a loss that is no number reaches the weights."""
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the {name}'s loss is not finite at step {self.step} ({loss.item()}); the last checkpoint is good: "
+                "lower --learning-rate or raise --gamma, and --resume"
+            )
 
     def set_learning_rates(self) -> None:
         """Constant, then falling linearly to a tenth over the last `decay_fraction` of the training."""
