@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import albumentations as A
 import cv2
@@ -202,7 +202,7 @@ def test_a_run_killed_at_a_random_moment_resumes_to_the_very_same_weights(finish
     assert_same_training(out, finished)
 
 
-def test_an_interrupted_run_says_how_to_go_on_and_does_so_with_nothing_lost(
+def test_an_interrupted_run_finishes_its_step_and_says_how_to_go_on_and_does_so_with_nothing_lost(
     finished: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     out = data.parent / "interrupted"
@@ -210,16 +210,42 @@ def test_an_interrupted_run_says_how_to_go_on_and_does_so_with_nothing_lost(
 
     def interrupted(batches: WindowBatches, step: int) -> dict[str, Any]:
         if step == 3 and batches.length < 1000:  # not while the windows of the sample sheet are drawn
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         return make(batches, step)
 
+    handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         patch.setattr(WindowBatches, "__getitem__", interrupted)
-        assert main(arguments(data, out)) == 130
+        assert main(arguments(data, out, "--checkpoint-seconds", "1000")) == 130
+    assert signal.getsignal(signal.SIGINT) is handler
     assert f"--resume --out {out}" in capfd.readouterr().err
-    assert checkpoint(out)["step"] == 3 and not (out / "weights").exists()
+    assert checkpoint(out)["step"] == 4 and not (out / "weights").exists()
     assert main(arguments(data, out, "--resume")) == 0
     assert_same_training(out, finished)
+
+
+def test_a_crash_while_a_checkpoint_is_written_leaves_the_one_before(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, saved = torch.save, []
+
+    def crashing(state: dict[str, Any], file: BinaryIO) -> None:
+        saved.append(state["step"])
+        if len(saved) > 2:
+            file.write(b"half of a checkpoint")
+            raise KeyboardInterrupt
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", crashing)
+    assert main(arguments(data, tmp_path / "run")) == 130
+    assert saved[:3] == [1, 2, 3] and checkpoint(tmp_path / "run")["step"] == 2
+
+
+def test_a_run_is_not_started_over_another(finished: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    said = refused(capfd, arguments(data, finished))
+    assert "holds a run already" in said and "--resume" in said
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
 
 
 def test_resuming_a_finished_run_trains_no_further(finished: Path, data: Path) -> None:
@@ -229,6 +255,21 @@ def test_resuming_a_finished_run_trains_no_further(finished: Path, data: Path) -
     after = checkpoint(finished)
     assert (after["step"], after["images_seen"]) == (before["step"], before["images_seen"])
     assert (finished / "weights" / "model.safetensors").read_bytes() == weights
+
+
+def test_the_smoke_preset_runs_as_it_is_with_a_worker_and_whatever_precision_the_machine_has(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = ["--data", str(data), "--format", "labelme", "--group-pattern", PATTERN, "--out", str(tmp_path / "run")]
+    assert main([*run, "--preset", "smoke"]) == 0
+    weights = capfd.readouterr().out.strip().splitlines()[-1]
+    assert read_folder(Path(weights), "smoke").config.training["images_seen"] >= 48
+
+
+def test_data_without_a_clean_image_a_single_size_of_window_and_another_loss_work(tmp_path: Path) -> None:
+    data = write_labelme(tmp_path / "data", clean=0)
+    assert main(arguments(data, tmp_path / "run", "--loss", "hinge", "--window-sizes", "64")) == 0
+    assert read_folder(tmp_path / "run" / "weights", "run").config.window_sizes == (64,)
 
 
 def refused(capfd: pytest.CaptureFixture[str], command: list[str]) -> str:

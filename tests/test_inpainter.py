@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -335,3 +336,13 @@ def test_tensors_that_are_not_the_networks_are_refused_and_named(
     with pytest.raises(WeightsError, match=said) as error:
         inpainter(np.zeros((20, 20), np.uint8), np.ones((20, 20)), "pit")
     assert str(folder / "model.safetensors") in str(error.value)
+
+
+def test_window_sizes_that_the_network_cannot_take_are_refused_and_named(weights: str, tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    shutil.copytree(weights, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "window_sizes": [32, 60]}))
+    inpainter = DefectInpainter.from_pretrained(str(folder))
+    with pytest.raises(WeightsError, match=r"config\.json: window sizes \[32, 60\] must be multiples of 8"):
+        inpainter(np.zeros((20, 20), np.uint8), np.ones((20, 20)), "pit")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from albu_gan.weights_folder import WeightsConfig
+from albu_gan.weights_folder import CARD, CONFIG, WeightsConfig, WeightsError, read_folder
 
 PICTURE = "preview.png"
 
@@ -112,3 +117,33 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
 
 def _listed(names: tuple[str, ...]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write a folder's card again from its `config.json`; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m training.card", description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--limit", action="append", default=[], help="a limit to state; added to those there are")
+    arguments = parser.parse_args(argv)
+    try:
+        config = read_folder(arguments.folder, str(arguments.folder)).config
+    except WeightsError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 1
+    limits = [*config.training.get("limits", []), *arguments.limit]
+    config = replace(config, training={**config.training, "limits": limits})
+    picture = (arguments.folder / PICTURE).is_file()
+    write_text(arguments.folder / CONFIG, json.dumps(config.to_dict(), indent=1))
+    write_text(arguments.folder / CARD, model_card(config, picture=picture))
+    return 0
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from training.card import write_text
 from training.datasets import DataError, DefectDataset, LabelmeDataset, MagneticTileDataset, Split, split_by_group
 from training.gan.config import PRESETS, TrainConfig, with_overrides
 from training.gan.export import export_weights
@@ -115,13 +116,6 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         }
         export_weights(weights, generator, dataset, split, config, provenance)
         print(weights)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def fixed_samples(dataset: DefectDataset, split: Split, config: TrainConfig) -> list[dict[str, np.ndarray]]:
