@@ -69,7 +69,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {err}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"interrupted; go on with --resume --out {arguments.out}", file=sys.stderr)
+        saved = (arguments.out / CHECKPOINT).exists()
+        remedy = f"go on with --resume --out {arguments.out}" if saved else "nothing was trained yet; start again"
+        print(f"interrupted; {remedy}", file=sys.stderr)
         return 130
     return 0
 
