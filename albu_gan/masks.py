@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-EDGES = ("top", "left", "bottom", "right")
 MAX_SIDE = 8192
 MAX_SHAPES = 1_000_000
 

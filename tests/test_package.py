@@ -34,6 +34,27 @@ def make_environment(folder: Path) -> Path:
     return folder / ("Scripts" if os.name == "nt" else "bin")
 
 
+def clean_environment() -> dict[str, str]:
+    """The environment without a path that would lend this checkout."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+
+
+def check_demo(command: list[str], folder: Path) -> None:
+    """Run the demo with a command and check that it writes a sheet and prints its path last."""
+    out = folder / "demo.png"
+    done = subprocess.run(
+        [*command, "demo", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=clean_environment(),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1] == str(out)
+    assert out.stat().st_size > 50_000
+
+
 def test_the_public_names_are_sorted_and_exist() -> None:
     assert albu_gan.__all__ == sorted(albu_gan.__all__)
     assert all(hasattr(albu_gan, name) for name in albu_gan.__all__)
@@ -63,25 +84,14 @@ def test_the_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     ).stdout.strip()
     zipfile.ZipFile(wheel).extractall(site)
     (Path(site) / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    out = tmp_path / "demo.png"
-    done = subprocess.run(
-        [python, "-c", "import sys; from albu_gan.cli import main; sys.exit(main())", "demo", "--out", str(out)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == str(out)
-    assert out.stat().st_size > 50_000
+    script = "import sys; from albu_gan.cli import main; sys.exit(main())"
+    check_demo([str(python), "-c", script], tmp_path)
     where = subprocess.run(
         [python, "-c", "import albu_gan; print(albu_gan.__file__)"],
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=environment,
+        env=clean_environment(),
         check=True,
     ).stdout
     assert str(tmp_path) in where
@@ -94,16 +104,4 @@ def test_the_wheel_installs_into_an_empty_environment_and_runs_the_demo(wheel: P
     venv.create(folder, with_pip=True)
     commands = folder / ("Scripts" if os.name == "nt" else "bin")
     subprocess.run([commands / "python", "-m", "pip", "install", "-q", str(wheel)], check=True)
-    out = tmp_path / "demo.png"
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [commands / "albu-gan", "demo", "--out", str(out)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().splitlines()[-1] == str(out)
-    assert out.stat().st_size > 50_000
+    check_demo([str(commands / "albu-gan")], tmp_path)

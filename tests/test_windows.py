@@ -254,7 +254,7 @@ def test_a_batch_depends_on_the_seed_and_its_number_alone(mixed: list[DefectWind
 
 
 def test_processes_of_one_step_draw_other_windows_of_the_same_size(mixed: list[DefectWindow]) -> None:
-    ranks = [make_batches(mixed, rank=rank, num_ranks=2) for rank in range(2)]
+    ranks = [make_batches(mixed, rank=rank) for rank in range(2)]
     for step in range(12):
         a, b = (batches[step] for batches in ranks)
         assert a["real"].shape == b["real"].shape

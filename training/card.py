@@ -63,8 +63,9 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
         parts += [
             "## Split",
             "",
-            "By group (one physical part, or one series of images). Nothing was trained, chosen or taken into the mask "
-            "bank from the held-out groups.",
+            "By group (one physical part, or one series of images). No network was trained on the held-out groups, and "
+            "no shape in the mask bank is theirs. People did see them: the sample sheets of a training paint "
+            "held-out windows, and whoever trains looks at them when changing settings.",
             "",
             f"Held out: {', '.join(training['held_out_groups'])}",
             "",

@@ -103,7 +103,6 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         config.seed,
         length=int(config.total_kimg * 1000),
         rank=trainer.accelerator.process_index,
-        num_ranks=trainer.accelerator.num_processes,
     )
     generator = trainer.run(batches, arguments.workers)
     if trainer.accelerator.is_main_process:

@@ -142,14 +142,13 @@ class WindowBatches(Dataset[dict[str, Any]]):
         seed: int,
         length: int,
         rank: int = 0,
-        num_ranks: int = 1,
         donors: bool = False,
     ) -> None:
         if not defects:
             raise DataError("no defect to learn from: no record of the training groups has a labelled pixel")
         self.backgrounds, self.donors = backgrounds, donors
         self.paired_fraction = paired_fraction
-        self.seed, self.length, self.rank, self.num_ranks = seed, length, rank, num_ranks
+        self.seed, self.length, self.rank = seed, length, rank
         tree: dict[int, dict[int, dict[str, list[DefectWindow]]]] = defaultdict(lambda: defaultdict(dict))
         for window in defects:
             tree[window.size][window.class_index].setdefault(window.group, []).append(window)
