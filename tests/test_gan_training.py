@@ -30,7 +30,7 @@ from training.gan import loop
 from training.gan.__main__ import main
 from training.gan.config import PRESETS, TrainConfig, with_overrides
 from training.gan.losses import LOSSES, AdversarialLoss
-from training.gan.windows import WindowBatches, components
+from training.windows import WindowBatches, components
 
 PATTERN = r"part\d"
 

@@ -19,7 +19,7 @@ from training.gan.losses import (
     mode_seeking,
     zero_centred_penalty,
 )
-from training.gan.tensors import image_tensor, mask_tensor, uint8_images
+from training.tensors import image_tensor, mask_tensor, uint8_images
 
 quick = settings(max_examples=25, deadline=None)
 logits = st.lists(st.floats(-20, 20), min_size=1, max_size=5)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.datasets import DataError, DefectDataset, Record
-from training.gan.windows import (
+from training.windows import (
     CONTEXT,
     MIN_AREA,
     DefectWindow,

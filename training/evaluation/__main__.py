@@ -21,14 +21,13 @@ from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import grid, outline, write_png
 from albu_gan.weights_folder import CARD, CONFIG, WeightsError, WeightsFolder
 from training.card import PICTURE, model_card, write_text
-from training.datasets import DataError, DefectDataset, Split
+from training.datasets import FORMATS, DataError, DefectDataset, Split, open_dataset
 from training.evaluation.copy_paste import feathered_copy_paste
 from training.evaluation.features import NAME, DefectFeatures, pack, train_features
 from training.evaluation.metrics import embed, kid, mean_distance, within_class_distance
-from training.gan.__main__ import FORMATS, open_dataset
-from training.gan.export import current_commit
-from training.gan.tensors import image_tensor, mask_tensor, uint8_images
-from training.gan.windows import DefectWindow, WindowBatches, cut_defects, load_backgrounds
+from training.provenance import current_commit
+from training.tensors import image_tensor, mask_tensor, uint8_images
+from training.windows import DefectWindow, WindowBatches, cut_defects, load_backgrounds
 
 MIN_CONTRAST = 8.0
 LATENTS = 3

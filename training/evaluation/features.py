@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.gan.tensors import image_tensor
-from training.gan.windows import WindowBatches
+from training.tensors import image_tensor
+from training.windows import WindowBatches
 
 NAME = "resnet18 encoder of a U-Net trained to segment the real training groups"
 STAGES = (1, 2, 3)  # of the encoder: 1/2, 1/4 and 1/8 of the window

@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from training.card import write_text
-from training.datasets import DataError, DefectDataset, LabelmeDataset, MagneticTileDataset, Split, split_by_group
+from training.datasets import FORMATS, DataError, DefectDataset, Split, open_dataset, split_by_group
 from training.gan.config import PRESETS, TrainConfig, with_overrides
 from training.gan.export import export_weights
 from training.gan.loop import CHECKPOINT, GANTrainer, TrainingError
-from training.gan.windows import WindowBatches, cut_defects, load_backgrounds
-
-FORMATS = ("labelme", "magnetic-tile")
+from training.windows import WindowBatches, cut_defects, load_backgrounds
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,13 +40,6 @@ def build_parser() -> argparse.ArgumentParser:
         else:
             parser.add_argument(flag, type=type(field.default), default=None)
     return parser
-
-
-def open_dataset(name: str, root: Path, group_pattern: str | None) -> DefectDataset:
-    """Open a data set by the name of its layout."""
-    if name == "magnetic-tile":
-        return MagneticTileDataset(root)
-    return LabelmeDataset(root, group_pattern)
 
 
 def with_provenance(dataset: DefectDataset, source: str | None, licence: str | None) -> DefectDataset:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,8 @@ from training.card import model_card
 from training.datasets.record import DefectDataset, Record
 from training.datasets.split import Split
 from training.gan.config import TrainConfig
-from training.gan.windows import components
+from training.provenance import current_commit, hardware
+from training.windows import components
 
 MAX_SHAPES_A_CLASS = 400  # keeps a folder small; evenly taken from the groups
 
@@ -58,8 +57,7 @@ def export_weights(
             "config": config.to_dict(),
             "commit": current_commit(),
             "torch": torch.__version__,
-            "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
-            + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"),
+            "hardware": hardware(),
         },
     )
     state = {name: tensor.detach().cpu().half().contiguous().numpy() for name, tensor in generator.state_dict().items()}
@@ -82,18 +80,3 @@ def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> MaskBa
         chosen = np.linspace(0, len(members) - 1, min(len(members), MAX_SHAPES_A_CLASS)).astype(int)
         kept += [members[i] for i in chosen]
     return MaskBank(kept, len(dataset.class_names))
-
-
-def current_commit() -> str:
-    """Return the commit of the checkout, "+changes" behind it if the tree differs, or "unknown" outside of one."""
-    here = Path(__file__).parent
-    try:
-        commit = _git(here, "rev-parse", "HEAD")
-        dirty = _git(here, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return commit + ("+changes" if dirty else "")
-
-
-def _git(folder: Path, *words: str) -> Any:
-    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()

@@ -33,8 +33,8 @@ from training.gan.losses import (
     mode_seeking,
     zero_centred_penalty,
 )
-from training.gan.tensors import image_tensor, mask_tensor, uint8_images
-from training.gan.windows import WindowBatches
+from training.tensors import image_tensor, mask_tensor, uint8_images
+from training.windows import WindowBatches
 
 CHECKPOINT = "checkpoints/last.pt"
 LOG_STEPS = 24
