@@ -1,0 +1,171 @@
+"""The decoder, and the discriminator that sees image and masks together. No normalisation mixes samples."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from albu_gan.generators.base import initialise
+
+START = 4  # side of the first feature map
+BACKGROUND_BIAS = 2.0  # most pixels are background; starts masks near empty
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What both networks are built from.
+
+    Attributes:
+        image_size: side of what is made, a power of two.
+        in_channels: of the image; 0 for shapes alone.
+        num_classes: classes that can be asked for.
+        latent_dim: of z.
+        width: channels at full resolution.
+        max_channels: at the lowest.
+    """
+
+    image_size: int
+    in_channels: int
+    num_classes: int
+    latent_dim: int
+    width: int
+    max_channels: int
+
+    @property
+    def masks_only(self) -> bool:
+        """Whether shapes alone are made."""
+        return self.in_channels == 0
+
+    @property
+    def mask_channels(self) -> int:
+        """One a class beside an image; a shape alone is of the class that was asked for."""
+        return 1 if self.masks_only else self.num_classes
+
+    @property
+    def condition_dim(self) -> int:
+        """Class, and for shapes their scale and the four borders they touch."""
+        return self.num_classes + (5 if self.masks_only else 0)
+
+    @property
+    def channels(self) -> list[int]:
+        """Of each resolution, from START to `image_size`."""
+        halvings = (self.image_size // START).bit_length() - 1
+        return [min(self.max_channels, self.width << level) for level in range(halvings, -1, -1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def pixel_norm(x: Tensor) -> Tensor:
+    """Scale the vector of channels at each place to length sqrt(channels).
+
+    References:
+        Karras et al.: Progressive growing of GANs for improved quality, stability, and variation, 2018.
+    """
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
+
+
+class DecoderBlock(nn.Module):
+    """Twice the resolution: enlarge, then convolve, so that no checkerboard arises (Odena et al. 2016).
+
+    The latent enters every block as a bias a channel.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, style_dim: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.style = nn.Linear(style_dim, out_channels)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+        x = self.conv1(x) + self.style(style)[:, :, None, None]
+        x = pixel_norm(F.leaky_relu(x, 0.2))
+        return pixel_norm(F.leaky_relu(self.conv2(x), 0.2))
+
+
+class DCGANGenerator(nn.Module):
+    """From a latent and a condition to an image and its class masks."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, style_dim = config.channels, config.latent_dim + config.condition_dim
+        self.first = nn.Linear(style_dim, channels[0] * START * START)
+        self.blocks = nn.ModuleList(DecoderBlock(a, b, style_dim) for a, b in pairwise(channels))
+        # A mask channel more for the background where classes exclude each other.
+        outputs = config.in_channels + config.mask_channels + (0 if config.masks_only else 1)
+        self.head = nn.Conv2d(channels[-1], outputs, 1)
+        initialise(self)
+        with torch.no_grad():
+            self.head.weight.mul_(0.3)
+            if config.masks_only:
+                self.head.bias.fill_(-BACKGROUND_BIAS)
+            else:
+                self.head.bias[config.in_channels] = BACKGROUND_BIAS
+
+    def forward(self, z: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode.
+
+        Args:
+            z: (B, latent_dim), standard normal.
+            condition: (B, condition_dim); see `training.gan.dcgan.data`.
+
+        Returns:
+            The image (B, in_channels, H, W) in [-1, 1], and the masks (B, mask_channels, H, W) in [0, 1]; those of a
+            pair sum to at most 1 at each pixel.
+        """
+        style = torch.cat([pixel_norm(z), condition], dim=1)
+        x = self.first(style).view(len(z), -1, START, START)
+        x = pixel_norm(F.leaky_relu(x, 0.2))
+        for block in self.blocks:
+            x = block(x, style)
+        image, logits = self.head(x).split(
+            [self.config.in_channels, self.head.out_channels - self.config.in_channels], 1
+        )
+        masks = logits.sigmoid() if self.config.masks_only else logits.softmax(dim=1)[:, 1:]
+        return image.tanh(), masks
+
+
+class DCGANDiscriminator(nn.Module):
+    """Strided convolutions over image and masks together; the condition enters by projection.
+
+    References:
+        Miyato, Koyama: cGANs with projection discriminator, 2018.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.in_channels = config.in_channels
+        channels = config.channels[::-1]
+        self.stem = nn.Conv2d(config.in_channels + config.mask_channels, channels[0], 3, padding=1)
+        self.convs = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for c in channels[:-1])
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(channels))
+        self.feature = nn.Linear(channels[-1] * START * START, channels[-1])
+        self.score = nn.Linear(channels[-1], 1)
+        self.projection = nn.Linear(config.condition_dim, channels[-1], bias=False)
+        initialise(self)
+
+    def forward(self, sample: Tensor, condition: Tensor) -> Tensor:
+        """Judge.
+
+        Args:
+            sample: (B, in_channels + mask_channels, H, W): image in [-1, 1], then masks in [0, 1].
+            condition: (B, condition_dim) the sample was made for.
+
+        Returns:
+            (B,) logits.
+        """
+        image, masks = sample[:, : self.in_channels], sample[:, self.in_channels :]
+        x = F.leaky_relu(self.stem(torch.cat([image, 2 * masks - 1], dim=1)), 0.2)
+        for conv, down in zip(self.convs, self.downs, strict=True):
+            x = F.leaky_relu(down(x + F.leaky_relu(conv(x), 0.2)), 0.2)
+        feature = F.leaky_relu(self.feature(x.flatten(1)), 0.2)
+        matched = (feature * self.projection(condition)).sum(dim=1) / feature.shape[1] ** 0.5
+        return self.score(feature).squeeze(1) + matched
