@@ -31,7 +31,7 @@ class DCGANConfig:
     mask_noise: float = 0.05  # deviation of the noise on masks, real and fake; hides that a fake's 0 is 0.01
     ema_kimg: float = 4.0  # half-life of the averaged generator
     latent_dim: int = 64
-    width: int = 24  # channels at full resolution, doubled with every halving
+    width: int = 16  # channels at full resolution, doubled with every halving
     max_channels: int = 128  # where the doubling ends
     sheet_kimg: float = 4.0  # between sample sheets
     checkpoint_seconds: float = 60.0  # between checkpoints

@@ -15,8 +15,9 @@ from training.datasets import DataError, DefectDataset, Record
 from training.gan.export import build_mask_bank
 from training.windows import DefectWindow, brighten, flip, jitter_crop
 
-FIT = 0.875  # largest share of the window's side that a shape spans; the rest is left for shifts
+FIT = 0.8  # largest share of the window's side that a shape spans; the rest is left for shifts
 SMALLEST_FIT = 0.7  # of that span, so that shapes come a little smaller too
+LARGEST_GAIN = 4.0  # of tiny shapes, which would be blurs without an edge if they filled the window
 STORED_SIDE = 160  # pixels; larger shapes are kept at a reduced scale
 SCALE_UNIT = 2.0  # octaves; brings the logarithms of scales near 1
 T = TypeVar("T")
@@ -168,21 +169,28 @@ def fit(coverage: np.ndarray, angle: float, size: int, rng: np.random.Generator)
     corners = np.stack([columns, rows], axis=1)[:, None].astype(np.float32)
     matrix = cv2.getRotationMatrix2D((0, 0), angle, 1.0)
     x, y, width, height = cv2.boundingRect(cv2.transform(corners, matrix))
-    span = rng.uniform(SMALLEST_FIT, 1) * FIT * size
-    factor = 2 * span / max(width, height)  # drawn at twice the size and averaged, for smooth edges
+    factor = (
+        2 * span_for(max(width, height), size, rng) / max(width, height)
+    )  # drawn at twice the size and averaged, for smooth edges
     room = np.array([2 * size - factor * width, 2 * size - factor * height]) / 2
     matrix *= factor
-    matrix[:, 2] = room - factor * np.array([x, y]) + room * rng.uniform(-0.5, 0.5, 2)
+    matrix[:, 2] = room - factor * np.array([x, y]) + room * rng.uniform(-0.2, 0.2, 2)
     if factor < 0.7:
         coverage = cv2.blur(coverage, (2, 2) if factor > 0.4 else (3, 3))
     drawn = cv2.warpAffine(coverage, matrix, (2 * size, 2 * size), flags=cv2.INTER_LINEAR)
     return cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA), 2 / factor
 
 
+def span_for(side: float, size: int, rng: np.random.Generator) -> float:
+    """Draw how many pixels of a window of `size` a shape spans whose longest side has `side` source pixels."""
+    return float(min(rng.uniform(SMALLEST_FIT, 1) * FIT * size, LARGEST_GAIN * side))
+
+
 def _stored(shape: Shape) -> tuple[np.ndarray, float, tuple[bool, bool, bool, bool]]:
     """Coverage of at most STORED_SIDE, its pixels a source pixel, and the borders it touches."""
-    height, width = shape.mask.shape
-    factor = min(1.0, STORED_SIDE / max(height, width))
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    coverage = cv2.resize(shape.mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return coverage, factor, shape.edges
+    times = -(-max(shape.mask.shape) // STORED_SIDE)  # a whole number, so that no area is lost
+    height, width = (-(-side // times) for side in shape.mask.shape)
+    padded = np.zeros((height * times, width * times), np.float32)
+    padded[: shape.mask.shape[0], : shape.mask.shape[1]] = shape.mask
+    coverage = padded.reshape(height, times, width, times).mean(axis=(1, 3))
+    return np.pad(coverage, 2), 1 / times, shape.edges  # a margin, so that a blur loses nothing at the border

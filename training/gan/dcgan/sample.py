@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from albu_gan.masks import Shape
-from training.gan.dcgan.data import FIT, SMALLEST_FIT, class_condition, shape_condition
+from training.gan.dcgan.data import class_condition, shape_condition, span_for
 from training.gan.dcgan.folder import DCGAN
 from training.tensors import uint8_images
 
@@ -19,7 +19,7 @@ PAIR_LEVEL = 1 / 3  # of softened masks: keeps lines of a pixel and does not wid
 SHAPE_LEVEL = 1 / 3  # of coverage, above which a pixel belongs to the shape's part
 LEVELS = (0.2, 0.6)  # between which the outline of an enlarged shape is looked for
 MIN_AREA = 6  # source pixels, as of real shapes
-MIN_SPAN = 0.3  # of the span a real shape has in the window; what is shorter is a speck
+MIN_SPAN = 0.4  # of the span that was asked for; what is shorter is a speck
 MIN_SHARE = 0.6  # of all that was drawn, in the largest part
 TRIES = 20  # decoded for each shape that is asked for, before giving up
 FEWEST = 4  # shapes inside their image, from which their sizes are taken rather than those of all shapes
@@ -97,15 +97,16 @@ def sample_shapes(dcgan: DCGAN, count: int, class_index: int, seed: int, borders
     shapes: list[Shape] = []
     for _ in range(-(-TRIES * count // BATCH)):
         drawn = rows[rng.integers(len(rows), size=BATCH)]
-        span = FIT * config.image_size * rng.uniform(SMALLEST_FIT, 1, size=BATCH)
-        scales = drawn[:, 0] * rng.uniform(0.9, 1.1, size=BATCH) / span
+        sides = drawn[:, 0] * rng.uniform(0.9, 1.1, size=BATCH)
+        spans = [span_for(side, config.image_size, rng) for side in sides]
         conditions = [
-            shape_condition(class_index, config.num_classes, scale, row[1:])
-            for scale, row in zip(scales, drawn, strict=True)
+            shape_condition(class_index, config.num_classes, side / span, row[1:])
+            for side, span, row in zip(sides, spans, drawn, strict=True)
         ]
         _, coverage = decode(np.stack(conditions))
-        for drawing, scale, row in zip(coverage[:, 0].cpu().numpy(), scales, drawn, strict=True):
-            mask = shape_mask(drawing, float(scale))
+        drawings = coverage[:, 0].cpu().numpy()
+        for drawing, side, span, row in zip(drawings, sides, spans, drawn, strict=True):
+            mask = shape_mask(drawing, float(side), span)
             if mask is not None:
                 shapes.append(Shape(mask, class_index, tuple(map(bool, row[1:]))))
         if len(shapes) >= count:
@@ -116,7 +117,7 @@ def sample_shapes(dcgan: DCGAN, count: int, class_index: int, seed: int, borders
     )
 
 
-def shape_mask(coverage: np.ndarray, scale: float) -> np.ndarray | None:
+def shape_mask(coverage: np.ndarray, side: float, span: float) -> np.ndarray | None:
     """Turn a decoded coverage into a shape at its size, or None if it is no usable shape.
 
     The outline is laid where the shape gets the area that its coverage stands for. So a line that half covers the
@@ -124,7 +125,8 @@ def shape_mask(coverage: np.ndarray, scale: float) -> np.ndarray | None:
 
     Args:
         coverage: (S, S) float32 in [0, 1].
-        scale: source pixels a pixel.
+        side: source pixels of the longest side that was asked for.
+        span: pixels of the window that stand for them.
 
     Returns:
         (h, w) bool, tight and connected.
@@ -134,16 +136,17 @@ def shape_mask(coverage: np.ndarray, scale: float) -> np.ndarray | None:
     size = len(coverage)
     if min(left, top) < 1 or max(left + width, top + height) > size - 1:  # also where nothing is drawn
         return None
-    if max(width, height) < MIN_SPAN * FIT * size or coverage[part].sum() < MIN_SHARE * coverage.sum():
+    if max(width, height) < MIN_SPAN * span or part.sum() < MIN_SHARE * (coverage > SHAPE_LEVEL).sum():
         return None
     near = cv2.dilate(part.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     cut = np.where(near, coverage, np.float32(0))[top - 1 : top + height + 1, left - 1 : left + width + 1]
+    scale = side / span
     target_wh = (max(3, round(cut.shape[1] * scale)), max(3, round(cut.shape[0] * scale)))
     method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
     drawn = cv2.resize(np.ascontiguousarray(cut), target_wh, interpolation=method)
     covered = float(cut.sum()) * drawn.size / cut.size
     level = np.sort(drawn, axis=None)[::-1][min(drawn.size - 1, round(covered))]
-    mask = _largest(drawn > np.clip(level, *LEVELS))
+    mask = _largest(drawn >= np.clip(level, *LEVELS))
     if mask.sum() < MIN_AREA:
         return None
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
