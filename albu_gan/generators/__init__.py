@@ -1,11 +1,23 @@
 """Generators: encoder-decoders conditioned on a clean window, class masks and a latent."""
 
+from typing import Any
+
 from albu_gan.generators.base import DefectGenerator, composite
 from albu_gan.generators.config import GeneratorConfig
 from albu_gan.generators.default import ResidualUnshuffleGenerator
+from albu_gan.generators.ffc import FourierGenerator
+from albu_gan.generators.pix2pix import UNetGenerator
+from albu_gan.generators.stylegan import StyleGenerator
+from albu_gan.generators.stylegan2 import CoModulatedGenerator
 
 #: Architectures by the name that `GeneratorConfig.architecture` holds.
-ARCHITECTURES: dict[str, type[DefectGenerator]] = {"default": ResidualUnshuffleGenerator}
+ARCHITECTURES: dict[str, type[DefectGenerator]] = {
+    "default": ResidualUnshuffleGenerator,
+    "ffc": FourierGenerator,
+    "pix2pix": UNetGenerator,
+    "stylegan": StyleGenerator,
+    "stylegan2": CoModulatedGenerator,
+}
 
 
 def build_generator(config: GeneratorConfig) -> DefectGenerator:
@@ -14,16 +26,35 @@ def build_generator(config: GeneratorConfig) -> DefectGenerator:
     Raises:
         ValueError: if the architecture is unknown; the message lists the known ones.
     """
-    if config.architecture not in ARCHITECTURES:
-        raise ValueError(f"unknown generator architecture {config.architecture!r}; known: {sorted(ARCHITECTURES)}")
-    return ARCHITECTURES[config.architecture](config)
+    return _architecture(config.architecture)(config)
+
+
+def default_config(architecture: str, **fields: Any) -> GeneratorConfig:
+    """Return a config with the architecture's own `channels`, and whatever else `fields` set.
+
+    Raises:
+        ValueError: if the architecture is unknown, or a field outside its range.
+    """
+    channels = _architecture(architecture).default_channels
+    return GeneratorConfig(**{"architecture": architecture, "channels": channels, **fields})
+
+
+def _architecture(name: str) -> type[DefectGenerator]:
+    if name not in ARCHITECTURES:
+        raise ValueError(f"unknown generator architecture {name!r}; known: {sorted(ARCHITECTURES)}")
+    return ARCHITECTURES[name]
 
 
 __all__ = [
     "ARCHITECTURES",
+    "CoModulatedGenerator",
     "DefectGenerator",
+    "FourierGenerator",
     "GeneratorConfig",
     "ResidualUnshuffleGenerator",
+    "StyleGenerator",
+    "UNetGenerator",
     "build_generator",
     "composite",
+    "default_config",
 ]

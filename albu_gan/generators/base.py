@@ -16,6 +16,8 @@ class DefectGenerator(nn.Module):
 
     #: Height and width of a window must be multiples of this.
     size_multiple: int = 16
+    #: `GeneratorConfig.channels` where the user names the architecture alone.
+    default_channels: tuple[int, ...]
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -33,6 +35,24 @@ class DefectGenerator(nn.Module):
             residual (B, C, H, W) in [-2, 2] and alpha (B, 1, H, W) in [0, 1].
         """
         raise NotImplementedError
+
+    def class_inputs(self) -> dict[str, int]:
+        """Say where classes enter, so that weights can be taken over to other classes.
+
+        Returns:
+            Name in the state of every weight whose dimension 1 holds `num_classes` consecutive columns, one a class in
+            index order, to the first of these columns.
+        """
+        raise NotImplementedError
+
+
+def residual_and_alpha(out: Tensor) -> tuple[Tensor, Tensor]:
+    """Squash a head's output, (B, C + 1, H, W), to a residual in [-2, 2] and an alpha in [0, 1], both float32.
+
+    An untrained alpha starts above a half, so that the residual gets gradients.
+    """
+    out = out.float()
+    return 2 * torch.tanh(out[:, :-1]), torch.sigmoid(out[:, -1:] + 1)
 
 
 def initialise(module: nn.Module) -> None:

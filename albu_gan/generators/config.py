@@ -18,9 +18,10 @@ class GeneratorConfig:
     in_channels: int = 1  # channels of the window: 1 gray, 3 RGB
     num_classes: int = 1  # channels of the class masks
     latent_dim: int = 32  # length of z
-    channels: tuple[int, ...] = (48, 64, 128)  # features at 1/4, 1/8 and 1/16 of the window
-    fine_channels: int = 16  # features at 1/2 of the window, where texture is made
-    style_dim: int = 128  # width of the mapping from (z, classes) to feature modulation
+    channels: tuple[int, ...] = (48, 64, 128)  # features at 1/4, 1/8, ... of the window; pix2pix, ffc: at 1/2, 1/4, ...
+    fine_channels: int = 16  # features at 1/2 of the window, where texture is made; pix2pix has none
+    style_dim: int = 128  # width of the mapping from (z, classes) to feature modulation; pix2pix has none
+    blocks: int = 6  # residual blocks at the coarsest resolution, of ffc
 
     def __post_init__(self) -> None:
         if isinstance(self.channels, list):
@@ -29,7 +30,13 @@ class GeneratorConfig:
             raise ValueError(f"GeneratorConfig.architecture must be a name, got {self.architecture!r}")
         if type(self.in_channels) is not int or self.in_channels not in (1, 3):
             raise ValueError(f"GeneratorConfig.in_channels must be 1 or 3, got {self.in_channels!r}")
-        limits = {"num_classes": (1, 64), "latent_dim": (1, 512), "fine_channels": (2, 256), "style_dim": (1, 1024)}
+        limits = {
+            "num_classes": (1, 64),
+            "latent_dim": (1, 512),
+            "fine_channels": (2, 256),
+            "style_dim": (1, 1024),
+            "blocks": (1, 32),
+        }
         for field, (least, most) in limits.items():
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

@@ -15,32 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from albu_gan.generators.base import DefectGenerator, initialise
+from albu_gan.generators.base import DefectGenerator, initialise, residual_and_alpha
 from albu_gan.generators.config import GeneratorConfig
-
-NOISE_TILE = 128  # period of the noise, in pixels
-NOISE_TERMS = 16  # independent fields that z mixes
-
-
-class NoiseField(nn.Module):
-    """White noise as a linear function of the first entries of z: `sum_j z_j / |z| * basis_j`, of unit variance."""
-
-    basis: Tensor
-
-    def __init__(self, latent_dim: int) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.terms = min(latent_dim, NOISE_TERMS)
-        self.register_buffer("basis", torch.randn(self.terms, NOISE_TILE, NOISE_TILE, generator=generator))
-
-    def forward(self, z: Tensor, height: int, width: int) -> Tensor:
-        """Return (B, 1, height, width), periodic with `NOISE_TILE` pixels."""
-        z = z[:, : self.terms]
-        weights = z / z.norm(dim=1, keepdim=True).clamp_min(1e-6)
-        field = torch.tensordot(weights, self.basis.to(z.dtype), dims=1)
-        rows, columns = -(-height // NOISE_TILE), -(-width // NOISE_TILE)
-        tiled: Tensor = field.repeat(1, rows, columns)
-        return tiled[:, None, :height, :width]
+from albu_gan.generators.mapping import mapping_network, present_classes
+from albu_gan.generators.noise import NoiseField
 
 
 class ModulatedBlock(nn.Module):
@@ -64,19 +42,16 @@ class ModulatedBlock(nn.Module):
 
 
 class ResidualUnshuffleGenerator(DefectGenerator):
-    """See the module's docstring."""
+    """See the module's docstring. `channels` are the features at 1/4, 1/8, ..., `fine_channels` at 1/2."""
+
+    default_channels = (48, 64, 128)
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__(config)
         channels, style_dim, fine = config.channels, config.style_dim, config.fine_channels
         self.size_multiple = 4 * 2 ** (len(channels) - 1)
         self.noise = NoiseField(config.latent_dim)
-        self.mapping = nn.Sequential(
-            nn.Linear(config.latent_dim + config.num_classes, style_dim),
-            nn.LeakyReLU(0.2),
-            nn.Linear(style_dim, style_dim),
-            nn.LeakyReLU(0.2),
-        )
+        self.mapping = mapping_network(config, layers=2)
         # Per folded pixel: the window, the union of the masks and the noise, each 4 x 4; classes on the coarse grid.
         self.stem = nn.Conv2d(16 * (config.in_channels + 2) + config.num_classes, channels[0], 3, padding=1)
         # Painting needs more capacity than seeing: second convolutions are 1 x 1 in the encoder, 3 x 3 in the decoder.
@@ -99,11 +74,13 @@ class ResidualUnshuffleGenerator(DefectGenerator):
                     module.conv2.weight.mul_(0.3)
                     module.modulation.weight.mul_(0.2)
 
+    def class_inputs(self) -> dict[str, int]:
+        return {"mapping.0.weight": self.config.latent_dim, "stem.weight": 16 * (self.config.in_channels + 2)}
+
     def forward(self, window: Tensor, class_masks: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         height, width = window.shape[-2:]
         inside = class_masks.amax(dim=1, keepdim=True)
-        present = class_masks.amax(dim=(2, 3))
-        style = self.mapping(torch.cat([z, present], dim=1))
+        style = self.mapping(torch.cat([z, present_classes(class_masks)], dim=1))
         noise = self.noise(z, height, width)
         full = torch.cat([2 * window, 2 * inside - 1, noise], dim=1)
 
@@ -120,6 +97,4 @@ class ResidualUnshuffleGenerator(DefectGenerator):
         fine = torch.cat([F.pixel_shuffle(F.leaky_relu_(self.to_fine(x), 0.2), 2), F.pixel_unshuffle(full, 2)], dim=1)
         scale, shift = self.fine_modulation(style)[:, :, None, None].chunk(2, dim=1)
         fine = F.leaky_relu_(torch.addcmul(shift, self.fine_in(fine), 1 + scale), 0.2)
-        out = F.pixel_shuffle(self.head(fine), 2).float()
-        residual, alpha = out[:, :-1], out[:, -1:]
-        return 2 * torch.tanh(residual), torch.sigmoid(alpha + 1)
+        return residual_and_alpha(F.pixel_shuffle(self.head(fine), 2))
