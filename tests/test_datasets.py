@@ -149,7 +149,7 @@ def test_a_pattern_that_gives_no_group_is_refused(labelme: Path, pattern: str, s
         ("[1, 2]", r"part2_a\.json: no list 'shapes'"),
         ('{"shapes": {}}', r"part2_a\.json: no list 'shapes'"),
         (json.dumps({"shapes": [polygon("pit"), 3]}), "shape 1 is no polygon"),
-        (json.dumps({"shapes": [polygon("pit", shape_type="circle")]}), "shape 0 is no polygon"),
+        (json.dumps({"shapes": [polygon("pit", shape_type="line")]}), "shape 0 is no polygon"),
         (json.dumps({"shapes": [polygon("")]}), "shape 0 needs a label"),
         (json.dumps({"shapes": [{"points": SQUARE}]}), "shape 0 needs a label"),
         (json.dumps({"shapes": [{**polygon("pit"), "label": 7}]}), "shape 0 needs a label"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from training.datasets.record import DataError, DefectDataset, Record
+from training.datasets.errors import DataError
+from training.datasets.groups import read_table
+from training.datasets.images import decode_image
+from training.datasets.record import DefectDataset, Record
 
 
 class MagneticTileDataset(DefectDataset):
@@ -17,16 +18,21 @@ class MagneticTileDataset(DefectDataset):
     The files `exp1..exp6` are one tile at rising exposure, and tiles recur under far-apart numbers, so groups must come
     from a table: `groups.csv` with columns `class,file,exposure,group` in the data folder.
 
+    Args:
+        root: the folder.
+        groups: the table; None takes `groups.csv` of the folder.
+        channels: 1 or 3.
+
     Raises:
         DataError: if the folder does not have this layout, or an image is missing from the table of groups.
     """
 
     class_names = ("blowhole", "break", "crack", "fray", "uneven")
-    channels = 1
     licence = "no formal licence; the authors welcome use and ask to be cited"
     source = "Huang, Qiu, Yuan: Surface defect saliency of magnetic tile, 2018"
 
-    def __init__(self, root: Path, groups: Path | None = None) -> None:
+    def __init__(self, root: Path, groups: Path | None = None, channels: int = 1) -> None:
+        self.channels = channels
         table_path = groups or root / "groups.csv"
         if not table_path.is_file():
             raise DataError(
@@ -45,6 +51,8 @@ class MagneticTileDataset(DefectDataset):
                 classes = frozenset() if name == "free" else frozenset({self.class_names.index(name)})
                 label = path.with_suffix(".png") if classes else None
                 self.records.append(Record(f"{name}/{path.stem}", path, label, table[name, path.stem], classes))
+        if not self.records:
+            raise DataError(f"{root}: no images; the magnetic-tile layout is MT_Class/Imgs/*.jpg")
 
     def clean_records(self, records: list[Record]) -> list[Record]:
         """Return the clean tiles, without those "free" images whose tile other images call defective."""
@@ -54,9 +62,12 @@ class MagneticTileDataset(DefectDataset):
     def read_mask(self, record: Record, image_hw: tuple[int, int]) -> np.ndarray:
         if record.label_path is None:
             return np.zeros(image_hw, np.uint8)
-        mask = cv2.imread(str(record.label_path), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise DataError(f"{record.label_path}: the mask cannot be read; remove the image or repair the mask")
+        try:
+            mask = decode_image(record.label_path, 1)[:, :, 0]
+        except DataError as err:
+            raise DataError(
+                f"{record.label_path}: the mask cannot be read; remove the image or repair the mask"
+            ) from err
         if mask.shape != image_hw:
             raise DataError(f"{record.label_path}: mask is {mask.shape}, its image {image_hw}")
         return np.where(mask > 127, np.uint8(min(record.classes) + 1), np.uint8(0))
@@ -68,16 +79,5 @@ def read_groups(path: Path) -> dict[tuple[str, str], str]:
     Raises:
         DataError: naming the file and the line, if a column or a value is missing.
     """
-    table = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = [name for name in ("class", "file", "group") if name not in (rows.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{path}:1: no column {', '.join(missing)}; the table has the columns class,file,exposure,group"
-            )
-        for row in rows:
-            if not (row["class"] and row["file"] and row["group"]):
-                raise DataError(f"{path}:{rows.line_num}: class, file and group must be given")
-            table[row["class"].lower(), Path(row["file"]).stem] = row["group"]
-    return table
+    rows = read_table(path, ("class", "file", "group"))
+    return {(row["class"].lower(), Path(row["file"]).stem): row["group"] for _, row in rows}

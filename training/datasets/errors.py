@@ -1,0 +1,29 @@
+"""Data that cannot be read: an error, or one more line in a list."""
+
+from __future__ import annotations
+
+
+class DataError(ValueError):
+    """A data set that cannot be read; the message names the file and says what to do."""
+
+
+class Problems:
+    """What is wrong with single images of a data set.
+
+    Args:
+        skip: collect the problems; otherwise the first one is raised.
+    """
+
+    def __init__(self, skip: bool) -> None:
+        self.skip = skip
+        self.messages: list[str] = []
+
+    def report(self, message: str) -> None:
+        """Note a problem with one image.
+
+        Raises:
+            DataError: with this message, unless bad images are skipped.
+        """
+        if not self.skip:
+            raise DataError(message)
+        self.messages.append(message)
