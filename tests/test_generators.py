@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +290,20 @@ def test_a_class_that_is_absent_changes_nothing_through_the_columns_named(archit
     with torch.no_grad():
         for a, b in zip(network(window, class_masks, z), larger(window, more, z), strict=True):
             torch.testing.assert_close(b, a, atol=1e-5, rtol=1e-5)
+
+
+def test_building_an_empty_network_in_a_worker_does_not_import_torchs_compiler() -> None:
+    code = """
+import sys, torch
+from albu_gan.generators import ARCHITECTURES, build_generator, default_config
+from albu_gan.inpainter import _NoRandomFill
+for architecture in ARCHITECTURES:
+    with torch.device("meta"), _NoRandomFill():
+        network = build_generator(default_config(architecture))
+    assert all(tensor.is_meta for tensor in network.state_dict().values())
+    assert "torch._dynamo" not in sys.modules, architecture
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])

@@ -52,12 +52,12 @@ class UNetGenerator(DefectGenerator):
         joined = channels[0] * (2 if len(channels) > 1 else 1)
         self.head = nn.ConvTranspose2d(joined, config.in_channels + 1, 4, stride=2, padding=1)
         initialise(self)
-        for layer in self.modules():
-            if isinstance(layer, nn.ConvTranspose2d):  # each output sees 2 x 2 inputs
-                nn.init.normal_(layer.weight, std=(2 / (4 * layer.in_channels)) ** 0.5)
-                if layer.bias is not None:
-                    nn.init.zeros_(layer.bias)
         with torch.no_grad():
+            for layer in self.modules():
+                if isinstance(layer, nn.ConvTranspose2d):
+                    layer.weight.normal_(0, (2 / (4 * layer.in_channels)) ** 0.5)  # each output sees 2 x 2 inputs
+                    if layer.bias is not None:
+                        layer.bias.zero_()
             self.head.weight.mul_(0.1)
 
     def class_inputs(self) -> dict[str, int]:

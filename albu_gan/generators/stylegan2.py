@@ -52,9 +52,9 @@ class ModulatedConv2d(nn.Module):
         scale = self.affine(style)
         out = F.conv2d(x * scale[:, :, None, None].to(x.dtype), self.weight, padding=self.weight.shape[-1] // 2)
         if self.demodulate:
-            with torch.autocast(x.device.type, enabled=False):
-                power = F.linear(scale.float().square(), self.weight.square().sum(dim=(2, 3)))
-                out = out * torch.rsqrt(power + 1e-8)[:, :, None, None].to(out.dtype)
+            # A product and a sum instead of a matrix product, which autocast would round to half precision.
+            power = self.weight.square().sum(dim=(2, 3)) * scale.float().square()[:, None]
+            out = out * torch.rsqrt(power.sum(dim=2) + 1e-8)[:, :, None, None].to(out.dtype)
         return out
 
 
