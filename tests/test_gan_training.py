@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -9,10 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any
 
 import albumentations as A
 import cv2
@@ -23,10 +23,11 @@ from accelerate.state import AcceleratorState
 from safetensors.numpy import load_file
 
 from albu_gan import GANDefectInpaint
+from albu_gan.generators import ARCHITECTURES
 from albu_gan.hub import read_folder
 from albu_gan.inpainter import DefectInpainter
 from training.datasets import LabelmeDataset
-from training.gan import loop
+from training.datasets.__main__ import main as split_main
 from training.gan.__main__ import main
 from training.gan.config import PRESETS, TrainConfig, with_overrides
 from training.gan.losses import LOSSES, AdversarialLoss
@@ -118,8 +119,9 @@ def test_a_run_records_its_settings_and_its_split(finished: Path, data: Path) ->
     )
     assert TrainConfig(**settings) == expected
     split = recorded["split"]
-    assert sorted([*split["train"], *split["held_out"]]) == ["part0", "part1", "part2", "part3"]
-    assert split["train"] and split["held_out"]
+    sides = [split[side] for side in ("train", "validation", "held_out")]
+    assert sorted(group for side in sides for group in side) == ["part0", "part1", "part2", "part3"]
+    assert all(sides)
     assert (recorded["data"], recorded["format"]) == (str(data), "labelme")
 
 
@@ -127,7 +129,10 @@ def test_a_run_logs_figures_that_are_numbers(finished: Path) -> None:
     lines = [json.loads(line) for line in (finished / "stats.jsonl").read_text().splitlines()]
     assert lines and all(math.isfinite(value) for line in lines for value in line.values())
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
-    assert {"step", "images", "loss_d", "loss_g", "effect", "latent_spread"} <= lines[0].keys()
+    figures = {"step", "images", "loss_d", "loss_g", "effect", "latent_spread", "g_gradient_norm", "data_wait"}
+    assert figures <= lines[0].keys()
+    validated = [line for line in lines if "validation_kid" in line]
+    assert len(validated) == 2 and {"validation_diversity", "validation_coverage"} <= validated[0].keys()
     assert len(list(finished.glob("events.out.tfevents.*"))) == 1
 
 
@@ -142,12 +147,16 @@ def test_a_run_paints_sheets_of_the_same_windows_from_first_to_last(finished: Pa
 
 
 def test_the_exported_weights_are_the_averaged_generator(finished: Path) -> None:
-    average = checkpoint(finished)["average"]
+    average = checkpoint(finished)["networks"]["average"]
+    best = torch.load(finished / "checkpoints" / "best.pt", weights_only=True)
+    if checkpoint(finished)["best"]["images"] != checkpoint(finished)["images_seen"]:
+        average = best
+    assert all(torch.equal(best[name], average[name]) for name in best)
     stored = load_file(finished / "weights" / "model.safetensors")
     assert stored.keys() == average.keys()
     for name, tensor in average.items():
         np.testing.assert_array_equal(stored[name], tensor.half().numpy())
-    trained = checkpoint(finished)["generator"]
+    trained = checkpoint(finished)["networks"]["generator"]
     assert any(not torch.equal(trained[name], average[name]) for name in average)
 
 
@@ -158,12 +167,14 @@ def test_the_exported_folder_says_where_it_comes_from_and_holds_training_shapes_
     assert (config.class_names, config.window_sizes) == (("pit", "scratch"), (32, 64))
     training, split = config.training, json.loads((finished / "config.json").read_text())["split"]
     assert (training["name"], training["source"]) == ("parts-v1", "made up")
-    assert (training["train_groups"], training["held_out_groups"]) == (split["train"], split["held_out"])
+    for side in ("train", "validation", "held_out"):
+        assert training[f"{side}_groups"] == split[side]
+    assert training["best"]["kid"] == checkpoint(finished)["best"]["kid"] and 0 < training["busy"] <= 1
     assert training["steps"] == checkpoint(finished)["step"]
     dataset = LabelmeDataset(data, PATTERN)
     shapes = []
     for record in dataset.records:
-        if record.group in split["train"]:
+        if record.group not in split["held_out"]:
             shapes += [class_index for class_index, *_ in components(dataset.read(record)[1])]
     bank = DefectInpainter.from_pretrained(str(finished / "weights")).mask_bank
     assert bank.counts() == [shapes.count(0), shapes.count(1)]
@@ -227,18 +238,17 @@ def test_an_interrupted_run_finishes_its_step_and_says_how_to_go_on_and_does_so_
 def test_a_crash_while_a_checkpoint_is_written_leaves_the_one_before(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save, saved = torch.save, []
+    sync, synced = os.fsync, []
 
-    def crashing(state: dict[str, Any], file: BinaryIO) -> None:
-        saved.append(state["step"])
-        if len(saved) > 2:
-            file.write(b"half of a checkpoint")
+    def crashing(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > 2:
             raise KeyboardInterrupt
-        save(state, file)
+        sync(descriptor)
 
-    monkeypatch.setattr(torch, "save", crashing)
-    assert main(arguments(data, tmp_path / "run")) == 130
-    assert saved[:3] == [1, 2, 3] and checkpoint(tmp_path / "run")["step"] == 2
+    monkeypatch.setattr(os, "fsync", crashing)
+    assert main(arguments(data, tmp_path / "run", "--validation-kimg", "0")) == 130
+    assert checkpoint(tmp_path / "run")["step"] == 2
 
 
 def test_a_run_is_not_started_over_another(finished: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -302,8 +312,8 @@ def test_a_checkpoint_of_other_networks_is_a_clear_error(
     finished: Path, data: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = (finished / "config.json").read_bytes()
-    said = refused(capfd, arguments(data, finished, "--resume", "--latent-dim", "7"))
-    assert "last.pt" in said
+    said = refused(capfd, arguments(data, finished, "--resume", "--latent-dim", "7", "--train-fraction", "0.5"))
+    assert "other settings (latent_dim, train_fraction: latent_dim was 32, train_fraction was 0.67)" in said
     assert (finished / "config.json").read_bytes() == settings
 
 
@@ -316,7 +326,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
         calls.append(1)
         return LOSSES["hinge"].discriminator(real, fake) * (math.nan if len(calls) == 4 else 1)
 
-    monkeypatch.setitem(LOSSES, "rpgan", AdversarialLoss(breaking, LOSSES["hinge"].generator))
+    monkeypatch.setitem(LOSSES, "rpgan", AdversarialLoss(breaking, LOSSES["hinge"].generator, "none", 0.0))
     said = refused(capfd, arguments(data, tmp_path / "run"))
     assert "not finite at step 3" in said and "--resume" in said
     state = checkpoint(tmp_path / "run")
@@ -334,7 +344,10 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
         ({"window_sizes": (64, 32)}, "window_sizes must be ascending multiples of 16"),
         ({"window_sizes": (64, 64)}, "window_sizes must be ascending"),
         ({"window_sizes": (60,)}, "window_sizes must be ascending multiples of 16"),
-        ({"precision": "fp64"}, "precision must be"),
+        ({"precision": "fp64"}, "unknown precision 'fp64'; known: auto, bf16, no"),
+        ({"generator": "unet"}, "unknown generator 'unet'; known: .*default.*pix2pix"),
+        ({"discriminator_channels": (8,)}, "discriminator_channels must be two widths"),
+        ({"diversity_cap": 0.0}, "diversity_cap must be positive"),
         ({"window_sizes": ()}, "window_sizes"),
         ({"loss": "mystery"}, "loss"),
         ({"penalty_interval": 0}, "penalty_interval"),
@@ -353,36 +366,122 @@ def test_a_preset_survives_json_and_takes_overrides(preset: str) -> None:
     assert (changed.gamma, changed.loss) == (7.0, config.loss)
 
 
-def test_the_learning_rate_is_constant_and_then_falls_linearly_to_a_tenth() -> None:
-    rates = []
-    optimizers = [torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))]) for _ in range(2)]
-    for images in (0, 50_000, 70_000, 85_000, 99_000, 100_000):
-        trainer = SimpleNamespace(
-            images_seen=images,
-            config=TrainConfig(total_kimg=100, decay_fraction=0.3, learning_rate=1, discriminator_learning_rate=2),
-            optimizer_g=optimizers[0],
-            optimizer_d=optimizers[1],
-        )
-        loop.GANTrainer.set_learning_rates(trainer)  # type: ignore[arg-type]
-        rates.append([optimizer.param_groups[0]["lr"] for optimizer in optimizers])
-    np.testing.assert_allclose([g for g, _ in rates], [1, 1, 1, 0.5, 0.1, 0.1])
-    np.testing.assert_allclose([d for _, d in rates], [2, 2, 2, 1, 0.2, 0.2])
+def test_a_disk_that_is_full_is_a_clear_error_and_the_checkpoint_before_stays_whole(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sync, synced = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        said = refused(capfd, arguments(data, tmp_path / "run", "--validation-kimg", "0"))
+    assert "No space left on device" in said and "the one before is whole" in said and "--resume" in said
+    assert checkpoint(tmp_path / "run")["step"] == 2
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["last.pt"]
 
 
-@pytest.mark.parametrize(("images_seen", "half_life"), [(10**6, 5000), (20_000, 2000), (0, 1)])
-def test_the_average_moves_half_way_in_its_half_life(images_seen: int, half_life: int) -> None:
-    make: Callable[[float], torch.nn.Linear] = lambda value: torch.nn.Linear(2, 2, bias=False)  # noqa: E731
-    slow, fast = make(0), make(1)
-    torch.nn.init.zeros_(slow.weight)
-    torch.nn.init.ones_(fast.weight)
-    trainer = SimpleNamespace(
-        images_seen=images_seen,
-        config=TrainConfig(ema_kimg=5),
-        average=slow,
-        generator=fast,
-        accelerator=SimpleNamespace(unwrap_model=lambda model: model),
-    )
-    loop.GANTrainer.update_average(trainer, half_life)  # type: ignore[arg-type]
-    torch.testing.assert_close(slow.weight.detach(), torch.full((2, 2), 0.5))
-    loop.GANTrainer.update_average(trainer, half_life)  # type: ignore[arg-type]
-    torch.testing.assert_close(slow.weight.detach(), torch.full((2, 2), 0.75))
+def test_too_little_memory_is_a_clear_error(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def hungry(*_: Any) -> dict[str, float]:
+        torch.empty(1 << 46)
+        return {}
+
+    monkeypatch.setattr("training.gan.step.GANStep.__call__", hungry)
+    said = refused(capfd, arguments(data, tmp_path / "run"))
+    assert "out of memory with --batch-size 2 and windows of 64" in said and "smaller --batch-size" in said
+
+
+def test_a_read_only_place_is_a_clear_error(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert "Not a directory" in refused(capfd, arguments(data, tmp_path / "file" / "run"))
+
+
+def test_a_split_made_before_is_used(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["split", "--data", str(data), "--format", "labelme", "--group-pattern", PATTERN, "--seed", "3"]
+    assert split_main([*command, "--validation-fraction", "0.25", "--out", str(tmp_path)]) == 0
+    path = tmp_path / "split.json"
+    written = json.loads(path.read_text())["sides"]
+    assert main(arguments(data, tmp_path / "run", "--split", str(path), "--total-kimg", "0.002")) == 0
+    used = json.loads((tmp_path / "run" / "config.json").read_text())["split"]
+    assert used == {side: written[side]["groups"] for side in used}
+    path.write_text(json.dumps({"sides": {"train": {"groups": ["part0"]}}}))
+    said = refused(capfd, arguments(data, tmp_path / "other", "--split", str(path)))
+    assert "3 groups of the data are on no side, the first 'part1'" in said
+
+
+def test_without_validation_groups_the_last_generator_is_exported_and_the_run_says_so(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(arguments(data, out, "--validation-fraction", "0", "--total-kimg", "0.004")) == 0
+    assert "warning: no validation groups" in capfd.readouterr().err
+    assert not (out / "checkpoints" / "best.pt").exists()
+    stored = load_file(out / "weights" / "model.safetensors")
+    for name, tensor in checkpoint(out)["networks"]["average"].items():
+        np.testing.assert_array_equal(stored[name], tensor.half().numpy())
+
+
+@pytest.mark.parametrize("generator", sorted(set(ARCHITECTURES) - {"default"}))
+def test_every_generator_trains_by_name_and_its_folder_paints(data: Path, tmp_path: Path, generator: str) -> None:
+    out = tmp_path / "run"
+    run = ["--data", str(data), "--format", "labelme", "--group-pattern", PATTERN, "--out", str(out)]
+    small = ["--preset", "cpu", "--window-sizes", "32", "--batch-size", "2", "--discriminator-channels", "8", "8", "8"]
+    short = ["--total-kimg", "0.008", "--validation-kimg", "0", "--generator", generator, "--precision", "no"]
+    assert main([*run, *small, *short, "--workers", "0", "--generator-channels", "8", "8", "12"]) == 0
+    config = read_folder(out / "weights", "run").config
+    assert config.generator.architecture == generator and config.generator.channels == (8, 8, 12)
+    paint = GANDefectInpaint(weights=str(out / "weights"), min_contrast=0, p=1)
+    image = np.random.default_rng(0).integers(90, 160, (80, 90, 3)).astype(np.uint8)
+    result = A.Compose([paint], seed=1)(image=image, mask=np.zeros((80, 90), np.uint8))
+    assert result["mask"].any() and not (result["image"] != image)[result["mask"] == 0].any()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["--loss", "minimax", "--no-augment"],
+        ["--loss", "lsgan", "--discriminator", "patchgan"],
+        ["--loss", "wgan", "--pooling", "both"],
+        ["--loss", "wgan-gp", "--penalty-interval", "1"],
+        ["--loss", "non-saturating", "--penalty", "r1r2", "--feature-matching-weight", "1"],
+        ["--diversity-weight", "0", "--ema-kimg", "0"],
+        ["--diversity-measure", "pixels", "--diversity-cap", "0.06", "--low-frequency-weight", "0"],
+    ],
+)
+def test_losses_and_terms_train_by_name(data: Path, tmp_path: Path, settings: list[str]) -> None:
+    out = tmp_path / "run"
+    assert main(arguments(data, out, "--total-kimg", "0.008", "--validation-kimg", "0", *settings)) == 0
+    state = checkpoint(out)["networks"]
+    assert all(torch.isfinite(tensor).all() for _, tensor in tensors(state))
+    if "wgan" in settings:
+        assert max(tensor.abs().max() for tensor in state["discriminator"].values()) <= 0.01 + 1e-9
+
+
+def test_weights_are_tuned_onto_other_classes(finished: Path, tmp_path: Path) -> None:
+    data = write_labelme(tmp_path / "data")
+    for path in (data / "labels").iterdir():
+        path.write_text(path.read_text().replace('"pit"', '"dent"'))
+    out = tmp_path / "run"
+    weights = str(finished / "weights")
+    assert main(arguments(data, out, "--init", weights, "--total-kimg", "0.004", "--validation-kimg", "0")) == 0
+    config = read_folder(out / "weights", "run").config
+    assert config.class_names == ("dent", "scratch") and config.training["init"] == weights
+    old, new = (load_file(folder / "weights" / "model.safetensors") for folder in (finished, out))
+    assert {name: array.shape for name, array in old.items()} == {name: array.shape for name, array in new.items()}
+    # Two steps of 2e-4 move no weight far: it did start from the old ones.
+    assert max(np.abs(old[name].astype(float) - new[name].astype(float)).max() for name in ("head.weight",)) < 2e-3
+
+
+def test_weights_for_gray_images_do_not_start_a_training_in_colour(
+    finished: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    weights = DefectInpainter.from_pretrained(str(finished / "weights")).folder.config.generator.in_channels
+    other = {1: "3", 3: "1"}[weights]
+    said = refused(capfd, arguments(data, tmp_path / "run", "--channels", other, "--init", str(finished / "weights")))
+    assert "--channels" in said and "without --init" in said

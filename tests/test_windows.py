@@ -15,6 +15,7 @@ from training.datasets import DataError, DefectDataset, Record
 from training.windows import (
     CONTEXT,
     MIN_AREA,
+    Background,
     DefectWindow,
     WindowBatches,
     brighten,
@@ -57,6 +58,9 @@ def textured(size_hw: tuple[int, int], channels: int = 1, seed: int = 0, level: 
     return rng.normal(level, 6, (*size_hw, channels)).clip(0, 255).astype(np.uint8)
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*smaller than a window")
+
+
 def with_box(size_hw: tuple[int, int], box: tuple[int, int, int, int], value: int = 1) -> np.ndarray:
     mask = np.zeros(size_hw, np.uint8)
     top, left, height, width = box
@@ -70,10 +74,10 @@ def defects_of(images: list[tuple[np.ndarray, np.ndarray, str]]) -> list[DefectW
 
 
 def make_batches(
-    defects: list[DefectWindow], backgrounds: list[np.ndarray] | None = None, paired: float = 0.5, **changes: int
+    defects: list[DefectWindow], backgrounds: list[Background] | None = None, paired: float = 0.5, **changes: int
 ) -> WindowBatches:
     values = {"seed": 0, "length": 400, **changes}
-    backgrounds = backgrounds or [textured((200, 220), 1, 9)]
+    backgrounds = backgrounds or [(textured((200, 220), 1, 9), None)]
     return WindowBatches(defects, backgrounds, 4, SIZES, paired, **values)
 
 
@@ -312,7 +316,10 @@ def test_what_is_too_thick_to_fill_in_is_never_paired() -> None:
 
 
 def test_unpaired_samples_are_painted_on_the_given_backgrounds(mixed: list[DefectWindow]) -> None:
-    backgrounds = [np.full((150, 140, 1), 60, np.uint8), np.full((20, 300, 1), 200, np.uint8)]
+    backgrounds: list[Background] = [
+        (np.full((150, 140, 1), 60, np.uint8), None),
+        (np.full((20, 300, 1), 200, np.uint8), None),
+    ]
     batches = make_batches(mixed, backgrounds, paired=0.0)
     levels = []
     for step in range(15):
@@ -335,7 +342,7 @@ def test_a_defect_of_the_border_is_painted_at_that_border_of_the_background(bord
     background = np.full((150, 150, 1), 100, np.uint8)
     rim = [np.s_[:1], np.s_[:, :1], np.s_[-1:], np.s_[:, -1:]][border]
     background[rim] = 200
-    batches = make_batches(defects, [background], paired=0.0)
+    batches = make_batches(defects, [(background, None)], paired=0.0)
     for step in range(6):
         batch = batches[step]
         for clean, mask in zip(batch["clean"], batch["fake_mask"], strict=True):
@@ -351,7 +358,7 @@ def test_classes_are_drawn_evenly_and_so_are_the_groups_of_a_class() -> None:
     for index in range(14):
         image = np.full((100, 100, 1), 50 if index < 12 else 200, np.uint8)
         images.append((image, with_box((100, 100), (50, 50, 5, 5), 1 if index < 13 else 2), f"g{max(index, 11)}"))
-    batches = make_batches(defects_of(images), [np.zeros((80, 80, 1), np.uint8)], paired=0.0)
+    batches = make_batches(defects_of(images), [(np.zeros((80, 80, 1), np.uint8), None)], paired=0.0)
     classes, bright = Counter(), 0
     for step in range(100):
         batch = batches[step]
@@ -364,7 +371,7 @@ def test_classes_are_drawn_evenly_and_so_are_the_groups_of_a_class() -> None:
 
 
 def test_a_donor_is_the_real_defect_that_the_mask_to_be_painted_is_the_mask_of(mixed: list[DefectWindow]) -> None:
-    batches = WindowBatches(mixed, [textured((200, 220), 1, 9)], 4, SIZES, 0.3, seed=0, length=50, donors=True)
+    batches = WindowBatches(mixed, [(textured((200, 220), 1, 9), None)], 4, SIZES, 0.3, seed=0, length=50, donors=True)
     plain = make_batches(mixed, paired=0.3)
     for step in range(15):
         batch = batches[step]
@@ -391,8 +398,34 @@ def test_clean_images_are_the_backgrounds_where_there_are_any() -> None:
     dataset = Memory(
         [(textured((50, 60)), with_box((50, 60), (5, 5, 4, 8)), "a"), (clean, np.zeros((50, 60), np.uint8), "b")]
     )
-    (background,) = load_backgrounds(dataset, dataset.records)
-    np.testing.assert_array_equal(background, clean)
+    backgrounds = load_backgrounds(dataset, dataset.records)
+    assert len(backgrounds) == 1 and backgrounds[0][1] is None
+    np.testing.assert_array_equal(backgrounds[0][0], clean)
+    assert backgrounds[0][0] is backgrounds[0][0]  # kept, not read again
+
+
+def test_clean_images_beyond_the_cache_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.windows.CACHE_BYTES", 1)
+    clean = [textured((50, 60), seed=seed) for seed in (5, 6)]
+    dataset = Memory([(image, np.zeros((50, 60), np.uint8), "b") for image in clean])
+    backgrounds = load_backgrounds(dataset, dataset.records)
+    for _ in range(2):
+        for index in (1, 0):
+            np.testing.assert_array_equal(backgrounds[index][0], clean[index])
+    assert list(backgrounds.cache) == [1]  # type: ignore[attr-defined]
+
+
+def test_windows_are_cut_where_the_data_set_allows() -> None:
+    defects = defects_of([(textured((200, 400)), with_box((200, 400), (90, 150, 9, 12)), "a")])
+    image = np.full((200, 400, 1), 5, np.uint8)  # black, but for steel in the right half
+    image[:, 200:] = 120
+    region = image[:, :, 0] > 50
+    batches = make_batches(defects, [(image, region)], paired=0.0)
+    clean = [window for step in range(12) for window in batches[step]["clean"]]
+    dark = np.array([(window < 50).mean() for window in clean])
+    assert (dark <= 0.03).mean() > 0.9
+    anywhere = make_batches(defects, [(image, None)], paired=0.0)
+    assert any((window < 50).mean() > 0.5 for step in range(12) for window in anywhere[step]["clean"])
 
 
 def test_without_clean_images_the_clean_parts_of_defective_ones_serve() -> None:
@@ -400,13 +433,23 @@ def test_without_clean_images_the_clean_parts_of_defective_ones_serve() -> None:
     image[mask > 0] = 0
     thick = with_box((80, 90), (10, 10, 50, 50))
     dataset = Memory([(image, mask, "a"), (textured((80, 90)), thick, "b")])
-    (background,) = load_backgrounds(dataset, dataset.records)
-    assert background.min() > 60 and background.shape == (80, 90, 1)
+    (filled, region), *others = load_backgrounds(dataset, dataset.records)
+    assert filled.min() > 60 and filled.shape == (80, 90, 1) and region is None
+    # The second has a defect too thick to fill: what lies beside it may be cut.
+    ((image, region),) = others
+    assert region is not None and not region[thick > 0].any() and 0.3 < region.mean() < 0.7
 
 
 def test_data_without_a_defect_or_without_a_background_is_refused() -> None:
     with pytest.raises(DataError, match="no defect to learn from"):
         make_batches([])
-    dataset = Memory([(textured((80, 90)), with_box((80, 90), (10, 10, 50, 50)), "b")])
+    dataset = Memory([(textured((80, 90)), with_box((80, 90), (5, 5, 70, 80)), "b")])
     with pytest.raises(DataError, match="no clean image"):
         load_backgrounds(dataset, dataset.records)
+
+
+def test_images_smaller_than_a_window_are_told_of_and_work() -> None:
+    small = textured((20, 50)), with_box((20, 50), (5, 5, 4, 8)), "a"
+    with pytest.warns(UserWarning, match="1 images are smaller than a window of 32 pixels"):
+        (window,) = defects_of([small, (textured((90, 90)), np.zeros((90, 90), np.uint8), "b")])
+    assert window.size == 32 and make_batches([window])[0]["real"].shape[1:3] == (32, 32)

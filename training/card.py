@@ -63,9 +63,12 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
         parts += [
             "## Split",
             "",
-            "By group (one physical part, or one series of images). No network was trained on the held-out groups, and "
-            "no shape in the mask bank is theirs. People did see them: the sample sheets of a training paint "
-            "held-out windows, and whoever trains looks at them when changing settings.",
+            "By group (one physical part, or one series of images). No network was trained on the held-out groups, no "
+            "shape in the mask bank is theirs, and the checkpoint was chosen without them."
+            if training.get("validation_groups")
+            else "By group (one physical part, or one series of images). No network was trained on the held-out "
+            "groups, and no shape in the mask bank is theirs. People did see them: the sample sheets of the training "
+            "paint held-out windows, and whoever trains looks at them when changing settings.",
             "",
             f"Held out: {', '.join(training['held_out_groups'])}",
             "",
@@ -82,6 +85,8 @@ def _training_rows(training: dict[str, Any], config: WeightsConfig) -> list[tupl
         ("Shapes in the mask bank", ", ".join(f"{k} {v}" for k, v in training.get("shapes", {}).items())),
         ("Windows shown to the discriminator", f"{training.get('images_seen', 0):,}"),
         ("Steps", f"{training.get('steps', 0):,}"),
+        ("Started from", str(training.get("init", ""))),
+        ("Checkpoint", _checkpoint(training)),
         ("Minutes", str(training.get("minutes", "not recorded"))),
         ("Hardware", str(training.get("hardware", "not recorded"))),
         ("Window sizes", ", ".join(f"{s} x {s}" for s in config.window_sizes)),
@@ -90,28 +95,65 @@ def _training_rows(training: dict[str, Any], config: WeightsConfig) -> list[tupl
     return [(key, value) for key, value in rows if value]
 
 
+def _checkpoint(training: dict[str, Any]) -> str:
+    best = training.get("best")
+    if not best:
+        return ""
+    return (
+        f"of {best['images']:,} windows, the best by KID ({best['kid']:.3f}) on {len(training['validation_groups'])} "
+        "validation groups"
+    )
+
+
 def _table(rows: list[tuple[str, str]]) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows)]
 
 
+FIGURES = {  # key of a class's metrics: title of its column, how it is written
+    "draws": ("draws", "d"),
+    "contrast_reached": ("contrast reached", ".0%"),
+    "diversity": ("diversity across z", ".2f"),
+    "coverage": ("coverage", ".0%"),
+    "kid_painted": ("KID painted", ".3f"),
+    "kid_copy_paste": ("KID copy-paste", ".3f"),
+    "kid_real": ("KID real floor", ".3f"),
+    "unseen_groups": ("held-out groups", "d"),
+}
+
+
 def _metrics(metrics: dict[str, Any]) -> list[str]:
-    lines = [
-        "| class | draws | contrast reached | diversity across z | KID painted | KID copy-paste | KID real floor |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, values in metrics["classes"].items():
-        lines.append(
-            f"| {name} | {values['draws']} | {values['contrast_reached']:.0%} | {values['diversity']:.2f} | "
-            + " | ".join(f"{values[key]:.3f}" for key in ("kid_painted", "kid_copy_paste", "kid_real"))
-            + " |"
-        )
+    known = [key for key in FIGURES if all(key in values for values in metrics["classes"].values())]
+    rows = [(name, values) for name, values in metrics["classes"].items()]
+    lines = ["| class | " + " | ".join(FIGURES[key][0] for key in known) + " |", "|---" * (len(known) + 1) + "|"]
+    for name, values in rows:
+        lines.append(f"| {name} | " + " | ".join(format(values[key], FIGURES[key][1]) for key in known) + " |")
+    compared = metrics.get("compared")
+    if compared:
+        shared = [key for key in ("contrast_reached", "diversity", "coverage", "kid_painted") if key in known]
+        titles = [f"{FIGURES[key][0]}: {which}" for key in shared for which in ("new", "old")]
+        lines += [
+            "",
+            f"Beside {compared['name']}, on the same windows, groups that neither was trained on:",
+            "",
+            "| class | " + " | ".join(titles) + " |",
+            "|---" * (len(titles) + 1) + "|",
+        ]
+        for name, values in rows:
+            pairs = [
+                format(figures[key], FIGURES[key][1])
+                for key in shared
+                for figures in (values, compared["classes"][name])
+            ]
+            lines.append(f"| {name} | " + " | ".join(pairs) + " |")
     return [
         *lines,
         "",
         "Contrast reached: share of first draws, before any redraw, whose 75th percentile of change inside the mask is "
         f"at least {metrics['min_contrast']:g} levels. Diversity: mean feature distance, inside the mask, of two "
-        "latents on the same window and mask, over the mean distance of two real defects of the class. KID: kernel "
-        "distance to held-out real defects (lower is better); the real floor is training against held-out. Features: "
+        "latents on the same window and mask, over the mean distance of two real defects of the class. Coverage: share "
+        "of held-out real defects with a painted one nearer than their fifth real neighbour. KID: kernel distance to "
+        "held-out real defects (lower is better); copy-paste pastes the real defects of the same masks with a soft "
+        "edge; the real floor is training against held-out. Features: "
         f"{metrics['features']}, not Inception; compare within this table only.",
     ]
 

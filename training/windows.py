@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,15 @@ from training.datasets.record import DataError, DefectDataset, Record
 
 CONTEXT = 1.25  # a stored window is this much wider than what is cut from it, to leave room for shifts
 MIN_AREA = 6  # pixels; smaller specks of a mask are noise of the annotation
+CACHE_BYTES = 1 << 30  # of clean images, in each process that makes batches
+BACKGROUND_TRIES = 8  # places tried for a window that shows little of what is no background
+USABLE_SHARE = 0.3  # of a defective image that must be clean, if its defects cannot be filled in
+UNUSABLE_SHARE = 0.02  # of a window, that may lie outside the data set's background region
 THICK = 14  # pixels; a defect with a larger inscribed circle cannot be filled in believably
+
+
+Background = tuple[np.ndarray, np.ndarray | None]  # (H, W, C) uint8; (H, W) bool where windows may be cut, None all
+Backgrounds = Sequence[Background]
 
 
 @dataclass(frozen=True)
@@ -79,11 +89,17 @@ def fill_defects(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
 
 
 def cut_defects(dataset: DefectDataset, records: list[Record], window_sizes: tuple[int, ...]) -> list[DefectWindow]:
-    """Cut a window around every connected defect of the records."""
-    windows = []
+    """Cut a window around every connected defect of the records.
+
+    Warns:
+        UserWarning: if images are smaller than a window; what is missing is mirrored.
+    """
+    windows, small = [], []
     for record in tqdm([r for r in records if r.classes], desc="defect windows", unit="image", leave=False):
         image, mask = dataset.read(record)
         height, width = mask.shape
+        if min(height, width) < window_sizes[0]:
+            small.append(record.image_path)
         for class_index, _, box in components(mask):
             tight = choose_window(box, (height, width), window_sizes)
             side = int(tight.side * CONTEXT)
@@ -110,6 +126,12 @@ def cut_defects(dataset: DefectDataset, records: list[Record], window_sizes: tup
                     (box[0] <= 1, box[1] <= 1, box[0] + box[2] >= height - 1, box[1] + box[3] >= width - 1),
                 )
             )
+    if small:
+        warnings.warn(
+            f"{len(small)} images are smaller than a window of {window_sizes[0]} pixels, {small[0]} among them; what "
+            "is missing is mirrored. Smaller --window-sizes would fit",
+            stacklevel=2,
+        )
     return windows
 
 
@@ -135,7 +157,7 @@ class WindowBatches(Dataset[dict[str, Any]]):
     def __init__(
         self,
         defects: list[DefectWindow],
-        backgrounds: list[np.ndarray],
+        backgrounds: Backgrounds,
         batch_size: int,
         window_sizes: tuple[int, ...],
         paired_fraction: float,
@@ -214,24 +236,34 @@ class WindowBatches(Dataset[dict[str, Any]]):
 
     def _unpaired(self, window: DefectWindow, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Clean window from about the same place of another image, a real shape to go on it, and that shape's donor."""
-        background = self.backgrounds[rng.integers(len(self.backgrounds))]
         mask, donor = jitter_crop(window, [window.mask, window.image], rng)
         if not any(window.edges):
             mask, donor = jitter_shape(mask, donor, rng)
-        side = max(1, round(window.size / window.scale))
-        corner = []
-        for axis, limit in enumerate(background.shape[:2]):
-            centre = (window.centre_yx[axis] + rng.uniform(-0.15, 0.15)) * limit
-            start = int(np.clip(centre - side / 2, 0, max(0, limit - side)))
-            if window.edges[axis]:
-                start = 0
-            elif window.edges[axis + 2]:
-                start = limit - side
-            corner.append(start if limit >= side else (limit - side) // 2)
-        clean = extract(background, Window(corner[0], corner[1], side, window.size))
-        clean = clean.reshape(window.size, window.size, background.shape[2])
+        for attempt in range(BACKGROUND_TRIES):
+            background, region = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+            cut = _background_window(window, background.shape[:2], rng, anywhere=attempt >= BACKGROUND_TRIES // 2)
+            if region is None or extract_mask(~region, cut).mean() <= UNUSABLE_SHARE:
+                break
+        clean = extract(background, cut).reshape(window.size, window.size, background.shape[2])
         flips = (bool(rng.integers(2)), bool(rng.integers(2)))
         return brighten(flip(clean, flips), rng.uniform(0.8, 1.2)), flip(mask, flips), flip(donor, flips)
+
+
+def _background_window(
+    window: DefectWindow, image_hw: tuple[int, int], rng: np.random.Generator, anywhere: bool
+) -> Window:
+    """Place a window on a background: about where the defect lay in its own image, or anywhere, borders kept."""
+    side = max(1, round(window.size / window.scale))
+    corner = []
+    for axis, limit in enumerate(image_hw):
+        centre = (rng.uniform() if anywhere else window.centre_yx[axis] + rng.uniform(-0.15, 0.15)) * limit
+        start = int(np.clip(centre - side / 2, 0, max(0, limit - side)))
+        if window.edges[axis]:
+            start = 0
+        elif window.edges[axis + 2]:
+            start = limit - side
+        corner.append(start if limit >= side else (limit - side) // 2)
+    return Window(corner[0], corner[1], side, window.size)
 
 
 def jitter_crop(window: DefectWindow, layers: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
@@ -288,17 +320,47 @@ def brighten(image: np.ndarray, gain: float) -> np.ndarray:
     return cv2.convertScaleAbs(np.ascontiguousarray(image), alpha=gain).reshape(image.shape)
 
 
-def load_backgrounds(dataset: DefectDataset, records: list[Record]) -> list[np.ndarray]:
-    """Read the clean images; without any, the defective images with their defects filled in."""
+def load_backgrounds(dataset: DefectDataset, records: list[Record]) -> Backgrounds:
+    """Return the clean images; without any, the defective ones with their defects filled in or left out.
+
+    Raises:
+        DataError: if there is no image to be had either way.
+    """
     clean = dataset.clean_records(records)
     if clean:
-        return [dataset.read_image(r) for r in tqdm(clean, desc="clean images", unit="image", leave=False)]
-    filled = []
-    for record in records:
+        return DiskBackgrounds(dataset, clean)
+    filled: list[Background] = []
+    for record in tqdm(records, desc="filling defects", unit="image", leave=False):
         image, mask = dataset.read(record)
-        done = fill_defects(image, mask)
-        if done is not None:
-            filled.append(done)
+        done, region = fill_defects(image, mask), dataset.background_region(image)
+        if done is None:  # too thick to be filled in believably: windows are cut beside the defects
+            clean_part = cv2.dilate((mask > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+            region = clean_part if region is None else region & clean_part
+            if region.mean() < USABLE_SHARE:
+                continue
+        filled.append((image if done is None else done, region))
     if not filled:
-        raise DataError("no clean image, and no defective one whose defects could be filled in; add clean images")
+        raise DataError("no clean image, and no defective one with enough that is clean; add clean images")
     return filled
+
+
+class DiskBackgrounds(Sequence[Background]):
+    """Clean images, read when asked for and kept while they fit into `CACHE_BYTES`."""
+
+    def __init__(self, dataset: DefectDataset, records: list[Record]) -> None:
+        self.dataset, self.records = dataset, records
+        self.cache: dict[int, Background] = {}
+        self.cached_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: Any) -> Any:
+        if index in self.cache:
+            return self.cache[index]
+        image = self.dataset.read_image(self.records[index])
+        background = (image, self.dataset.background_region(image))
+        if self.cached_bytes < CACHE_BYTES:
+            self.cache[index] = background
+            self.cached_bytes += image.nbytes
+        return background

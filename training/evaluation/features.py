@@ -7,24 +7,31 @@ from these backgrounds measures more of what matters than one that has learned c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from training.datasets import DataError
 from training.tensors import image_tensor
 from training.windows import WindowBatches
 
-NAME = "resnet18 encoder of a U-Net trained to segment the real training groups"
+ENCODER = "resnet18"
+NAME = f"{ENCODER} encoder of a U-Net trained to segment the real training groups"
+DECODER_CHANNELS = (64, 48, 32, 16, 16)  # a light decoder: only the encoder is kept
 STAGES = (1, 2, 3)  # of the encoder: 1/2, 1/4 and 1/8 of the window
+STANDARD_BATCHES = 24  # of real windows, that give features their unit
 RING = 2  # pixels around a mask that count as the defect: its rim is part of it
 
 
 class DefectFeatures(nn.Module):
-    """Mean and standard deviation of encoder features inside a mask.
+    """Mean and standard deviation of encoder features inside a mask, in units of their spread over real windows.
 
     Also fits torchmetrics' metrics: `forward` takes images whose last channel is the mask, uint8, and `num_features`
     says how long a feature is.
@@ -32,18 +39,28 @@ class DefectFeatures(nn.Module):
 
     num_features: int
 
-    def __init__(self, network: nn.Module, channels: int) -> None:
+    def __init__(self, encoder: nn.Module, channels: int) -> None:
         super().__init__()
-        self.network, self.channels = network.eval(), channels
+        self.encoder, self.channels = encoder.eval().requires_grad_(False), channels
+        self.centre: Tensor | float = 0.0
+        self.scale: Tensor | float = 1.0
         probe = torch.zeros(1, channels + 1, 64, 64, dtype=torch.uint8)
         self.num_features = self.forward(probe).shape[1]
+        del self.centre, self.scale
+        self.register_buffer("centre", torch.zeros(self.num_features))
+        self.register_buffer("scale", torch.ones(self.num_features))
+
+    def standardise(self, packed: Sequence[Tensor]) -> None:
+        """Give every feature mean 0 and standard deviation 1 over these real windows, so that each counts alike."""
+        raw = torch.cat([self(part) for part in packed]) * self.scale + self.centre
+        self.centre, self.scale = raw.mean(dim=0), raw.std(dim=0).clamp_min(1e-3 * raw.std().item() + 1e-6)
 
     @torch.no_grad()
     def forward(self, packed: Tensor) -> Tensor:
         """(B, C + 1, H, W) uint8, mask 0 or 255 in the last channel, to (B, num_features) float32."""
         image = packed[:, :-1].float() / 127.5 - 1
         mask = F.max_pool2d((packed[:, -1:] > 127).float(), 2 * RING + 1, 1, RING)
-        stages = self.network.encoder(image)
+        stages = self.encoder(image)
         vectors = []
         for index in STAGES:
             feature = stages[index]
@@ -52,7 +69,35 @@ class DefectFeatures(nn.Module):
             mean = (feature * weight).sum(dim=(2, 3)) / total
             spread = ((feature - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3)) / total
             vectors += [mean, spread.sqrt()]
-        return torch.cat(vectors, dim=1)
+        return (torch.cat(vectors, dim=1) - self.centre) / self.scale
+
+    def embed(self, packed: Tensor) -> np.ndarray:
+        """(N, C + 1, H, W) uint8, see `pack`, to (N, num_features) float64."""
+        device = next(self.encoder.parameters()).device
+        return torch.cat([self(part.to(device)).cpu() for part in packed.split(64)]).double().numpy()
+
+    def save(self, path: Path) -> None:
+        """Write the encoder under a temporary name and rename it (safetensors)."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, partial)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, channels: int) -> DefectFeatures:
+        """Read an encoder that `save` wrote.
+
+        Raises:
+            DataError: if the file is not one, or is for another number of channels.
+        """
+        features = cls(smp.encoders.get_encoder(ENCODER, in_channels=channels, weights=None), channels)
+        try:
+            features.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as err:
+            raise DataError(
+                f"{path}: no {ENCODER} for images of {channels} channel(s); let the command train the features again"
+            ) from err
+        return features
 
 
 def pack(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Tensor:
@@ -71,8 +116,15 @@ def train_features(batches: WindowBatches, channels: int, num_classes: int, step
         steps: of training.
         seed: of the initial weights.
     """
-    torch.manual_seed(seed)
-    network = smp.Unet("resnet18", encoder_weights=None, in_channels=channels, classes=num_classes + 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = smp.Unet(
+            ENCODER,
+            encoder_weights=None,
+            in_channels=channels,
+            classes=num_classes + 1,
+            decoder_channels=DECODER_CHANNELS,
+        )
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
     dice = smp.losses.DiceLoss("multiclass")
@@ -87,4 +139,7 @@ def train_features(batches: WindowBatches, channels: int, num_classes: int, step
         loss.backward()
         optimizer.step()
         schedule.step()
-    return DefectFeatures(network, channels)
+    features = DefectFeatures(network.encoder, channels)
+    drawn = [batches[step] for step in range(min(STANDARD_BATCHES, steps))]
+    features.standardise([pack(batch["real"], batch["real_mask"] > 0) for batch in drawn])
+    return features

@@ -13,19 +13,23 @@ from torch import Tensor
 SHIFT = 0.125  # largest translation, as a share of the side
 
 
-def diff_augment(image: Tensor, class_masks: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Change brightness, contrast and position of each sample at random; gradients pass through to `image`.
+def draw_augmentation(count: int, generator: torch.Generator) -> Tensor:
+    """Draw what `diff_augment` does to `count` samples: (count, 4) uniform in [0, 1), on the generator's device."""
+    return torch.rand(count, 4, generator=generator, device=generator.device)
+
+
+def diff_augment(image: Tensor, class_masks: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """Change brightness, contrast and position of each sample; gradients pass through to `image`.
 
     Args:
         image: (B, C, H, W) in [-1, 1].
         class_masks: (B, K, H, W); shifted as the image is, 0 where the shift brought in nothing.
-        generator: of the same device; the only source of randomness.
+        draw: (B, 4) of `draw_augmentation`.
 
     Returns:
         Both, changed; the image may leave [-1, 1].
     """
     B, _, H, W = image.shape
-    draw = torch.rand(B, 4, generator=generator, device=image.device)
     brightness, contrast = (draw[:, 0] - 0.5)[:, None, None, None], (draw[:, 1] * 0.6 + 0.7)[:, None, None, None]
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
     image = (image - mean) * contrast + mean + brightness

@@ -1,4 +1,4 @@
-"""The discriminator: patches at three scales, judged near the mask and pooled to one number a sample."""
+"""Discriminators: patches at three scales judged near the mask, and the PatchGAN of pix2pix."""
 
 from __future__ import annotations
 
@@ -12,6 +12,29 @@ from albu_gan.generators.base import initialise
 
 NEAR_PIXELS = 8  # how far around a mask a patch still counts
 GRAIN_GAIN = 5.0  # brings the local contrast of technical surfaces near 1
+POOLINGS = ("both", "mask", "window")
+
+
+class Discriminator(nn.Module):
+    """Judges an image given its class masks.
+
+    Attributes:
+        num_stages: how many feature maps `forward` returns.
+    """
+
+    num_stages: int
+
+    def forward(self, image: Tensor, class_masks: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Judge.
+
+        Args:
+            image: (B, C, H, W) in [-1, 1].
+            class_masks: (B, K, H, W) in {0, 1}.
+
+        Returns:
+            Float logits (B, P), P scores a sample, and the feature maps of the stages.
+        """
+        raise NotImplementedError
 
 
 class ResidualBlock(nn.Module):
@@ -26,16 +49,23 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x, 0.2)), 0.2))
 
 
-class MultiScaleDiscriminator(nn.Module):
-    """Scores an image given its class masks.
+class MultiScaleDiscriminator(Discriminator):
+    """One score a sample, from three depths whose patches see about 15, 50 and 120 pixels.
 
-    A defect covers few pixels of its window, so patch scores are averaged with a weight that is 1 near the mask and
-    0 elsewhere (the local discriminator of inpainting GANs). Scores come from three depths, whose patches see about
-    15, 50 and 120 pixels: grain, edge and shape, and the fit to what surrounds the defect.
+    They see grain, edge and shape, and the fit to what surrounds the defect. A defect covers few pixels of its window,
+    so patch scores are averaged with a weight that is 1 near the mask and 0 elsewhere (the local discriminator of
+    inpainting GANs).
+
+    Args:
+        in_channels: of the image.
+        num_classes: channels of the class masks.
+        channels: widths at 1/2, 1/4, 1/8 and 1/16 of the window.
+        pooling: "mask" averages patches near the mask, "window" all of them, "both" gives both scores.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, channels: tuple[int, ...]) -> None:
+    def __init__(self, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str = "mask") -> None:
         super().__init__()
+        self.pooling, self.num_stages = pooling, len(channels) - 1
         self.stem = nn.Conv2d(4 * (2 * in_channels + num_classes), channels[0], 3, padding=1)
         self.fine = ResidualBlock(channels[0])
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
@@ -47,8 +77,7 @@ class MultiScaleDiscriminator(nn.Module):
                 if isinstance(module, ResidualBlock):
                     module.conv2.weight.mul_(0.3)
 
-    def forward(self, image: Tensor, class_masks: Tensor) -> Tensor:
-        """Args: image (B, C, H, W) in [-1, 1], class_masks (B, K, H, W) in {0, 1}. Returns (B,) float logits."""
+    def forward(self, image: Tensor, class_masks: Tensor) -> tuple[Tensor, list[Tensor]]:
         near = F.max_pool2d(class_masks.amax(dim=1, keepdim=True), 2)
         near = F.max_pool2d(near, (NEAR_PIXELS + 1, 1), 1, (NEAR_PIXELS // 2, 0))
         near = F.max_pool2d(near, (1, NEAR_PIXELS + 1), 1, (0, NEAR_PIXELS // 2))
@@ -56,10 +85,61 @@ class MultiScaleDiscriminator(nn.Module):
         grain = image - F.avg_pool2d(image, 7, 1, 3, count_include_pad=False)
         x = self.stem(F.pixel_unshuffle(torch.cat([image, GRAIN_GAIN * grain, class_masks], dim=1), 2))
         x = self.fine(x)
-        scores = []
+        local, whole, stages = [], [], []
         for down, block, head in zip(self.down, self.blocks, self.heads, strict=True):
             x = block(down(F.leaky_relu(x, 0.2)))
+            stages.append(x)
             patch = head(F.leaky_relu(x, 0.2)).float()
             weight = F.adaptive_avg_pool2d(near, patch.shape[-2:]).float()
-            scores.append((patch * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp_min(1e-3))
-        return torch.stack(scores).sum(dim=0)
+            local.append((patch * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3)).clamp_min(1e-3))
+            whole.append(patch.mean(dim=(1, 2, 3)))
+        scores = {"mask": [local], "window": [whole], "both": [local, whole]}[self.pooling]
+        return torch.stack([torch.stack(score).sum(dim=0) for score in scores], dim=1), stages
+
+
+class PatchDiscriminator(Discriminator):
+    """The PatchGAN of pix2pix: every patch of 70 pixels is judged by itself, wherever it lies.
+
+    Args:
+        in_channels: of the image.
+        num_classes: channels of the class masks.
+        channels: widths of the strided convolutions and of the last one.
+
+    References:
+        Isola et al.: Image-to-image translation with conditional adversarial networks, 2017, section 3.2.2.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, channels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.num_stages = len(channels)
+        widths = (in_channels + num_classes, *channels)
+        strides = [2] * (len(channels) - 1) + [1]
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(a, b, 4, stride=stride, padding=1)
+            for (a, b), stride in zip(pairwise(widths), strides, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.InstanceNorm2d(width, affine=True) for width in channels[1:])
+        self.head = nn.Conv2d(channels[-1], 1, 4, padding=1)
+        initialise(self)
+
+    def forward(self, image: Tensor, class_masks: Tensor) -> tuple[Tensor, list[Tensor]]:
+        x, stages = torch.cat([image, class_masks], dim=1), []
+        for index, convolution in enumerate(self.convolutions):
+            x = convolution(x)
+            if index:
+                x = self.norms[index - 1](x)
+            stages.append(x)
+            x = F.leaky_relu(x, 0.2)
+        return self.head(x).float().flatten(1), stages
+
+
+DISCRIMINATORS = ("multi-scale", "patchgan")
+
+
+def build_discriminator(
+    name: str, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str
+) -> Discriminator:
+    """Build the discriminator of that name with fresh weights; `pooling` is for "multi-scale"."""
+    if name == "patchgan":
+        return PatchDiscriminator(in_channels, num_classes, channels)
+    return MultiScaleDiscriminator(in_channels, num_classes, channels, pooling)

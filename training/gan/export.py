@@ -30,17 +30,18 @@ def export_weights(
     config: TrainConfig,
     provenance: dict[str, Any],
 ) -> None:
-    """Write a weights folder: the averaged generator in half precision and the shapes of the training groups.
+    """Write a weights folder: the generator in half precision, and the shapes of all groups that are not held out.
 
     Args:
         path: of the folder; replaced whole if it exists.
         generator: averaged over the training.
         dataset: it was trained on.
-        split: whose training groups were seen.
+        split: whose held-out groups give nothing.
         config: of the run.
         provenance: what the run says of itself: name, licence of the weights, images_seen, steps, minutes.
     """
-    bank = build_mask_bank(dataset, split.select(dataset.records, "train"))
+    seen = [*split.select(dataset.records, "train"), *split.select(dataset.records, "validation")]
+    bank = build_mask_bank(dataset, seen)
     described = WeightsConfig(
         generator.config,
         dataset.class_names,
@@ -50,6 +51,7 @@ def export_weights(
             "source": dataset.source,
             "licence": dataset.licence,
             "train_groups": list(split.train),
+            "validation_groups": list(split.validation),
             "held_out_groups": list(split.held_out),
             "train_images": len(split.select(dataset.records, "train")),
             "shapes": dict(zip(dataset.class_names, bank.counts(), strict=True)),

@@ -1,48 +1,35 @@
-"""The training loop: fetch, discriminator, generator, average, upkeep."""
+"""The training loop: fetch, step, log, sheet, validate, checkpoint."""
 
 from __future__ import annotations
 
-import copy
+import io
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from albu_gan.generators import DefectGenerator, GeneratorConfig, build_generator, composite
-from albu_gan.sheet import grid, outline, write_png
-from training.gan.augment import diff_augment
+from albu_gan.generators import DefectGenerator
 from training.gan.config import TrainConfig
-from training.gan.discriminator import MultiScaleDiscriminator
-from training.gan.losses import (
-    LOSSES,
-    gray_spread,
-    low_frequency_l1,
-    masked_mean,
-    mode_seeking,
-    zero_centred_penalty,
-)
-from training.tensors import image_tensor, mask_tensor, uint8_images
+from training.gan.discriminator import build_discriminator
+from training.gan.health import Health
+from training.gan.losses import LOSSES
+from training.gan.sheets import write_sheet
+from training.gan.step import GANStep, TrainingError
 from training.windows import WindowBatches
 
-CHECKPOINT = "checkpoints/last.pt"
-LOG_STEPS = 24
-SHEET_LATENTS = 3
-
-
-class TrainingError(RuntimeError):
-    """The run cannot go on; the message says where it stopped and what to do."""
+CHECKPOINT, BEST, STATS = "checkpoints/last.pt", "checkpoints/best.pt", "stats.jsonl"
+BUSY_GOAL = 0.8  # share of the time that should go to the networks
 
 
 class StopRequest:
@@ -50,9 +37,10 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
-        self.previous: Any = None
+        self.previous: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self.previous = signal.signal(signal.SIGINT, self._request)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.previous[number] = signal.signal(number, self._request)
 
     def _request(self, number: int, frame: Any) -> None:
         if self.requested:
@@ -60,9 +48,9 @@ class StopRequest:
         self.requested = True
 
     def close(self) -> None:
-        """Give the signal back."""
-        if self.previous is not None:
-            signal.signal(signal.SIGINT, self.previous)
+        """Give the signals back."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
 
 
 def ignore_interrupt(worker: int) -> None:
@@ -71,103 +59,90 @@ def ignore_interrupt(worker: int) -> None:
 
 
 class GANTrainer:
-    """Trains a generator on batches of windows; `run` returns the averaged generator.
+    """Trains a generator on batches of windows; `run` returns the averaged generator, the best if there is a validator.
 
     Args:
         config: of the run.
-        class_names: names in index order.
-        in_channels: of the images.
+        generator: with fresh or trained weights.
         out: folder of the run; checkpoints, sheets, TensorBoard events and `stats.jsonl` go there.
-        fixed: held-out batches, painted again and again with the same latents, so that progress can be seen.
+        fixed: batches that are painted again and again with the same latents, so that progress can be seen.
+        validate: takes the averaged generator and returns figures, "kid" among them; None takes the last generator.
+        accelerator: None makes one from the config.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        class_names: tuple[str, ...],
-        in_channels: int,
+        generator: DefectGenerator,
         out: Path,
-        fixed: Sequence[dict[str, np.ndarray]],
+        fixed: Sequence[dict[str, np.ndarray]] = (),
+        validate: Callable[[DefectGenerator], dict[str, Any]] | None = None,
+        accelerator: Accelerator | None = None,
     ) -> None:
-        self.config, self.class_names, self.out, self.fixed = config, class_names, out, fixed
-        self.accelerator = Accelerator(mixed_precision=resolve_precision(config.precision))
-        torch.manual_seed(config.seed)
-        generator_config = GeneratorConfig(
-            in_channels=in_channels,
-            num_classes=len(class_names),
-            latent_dim=config.latent_dim,
-            channels=config.channels,
-            fine_channels=config.fine_channels,
+        self.config, self.out, self.fixed, self.validate = config, out, fixed, validate
+        self.accelerator = accelerator or make_accelerator(config)
+        torch.manual_seed(config.seed + 1)
+        network = build_discriminator(
+            config.resolved_discriminator,
+            generator.config.in_channels,
+            generator.config.num_classes,
+            config.discriminator_channels,
+            config.pooling,
         )
-        layout: Any = {"memory_format": torch.channels_last}
-        generator = build_generator(generator_config).to(**layout)
-        discriminator = MultiScaleDiscriminator(in_channels, len(class_names), config.discriminator_channels)
-        self.average: DefectGenerator = copy.deepcopy(generator).requires_grad_(False).eval()
-        self.average.to(self.accelerator.device)
-        betas = (0.0, config.beta2)
-        optimizer_g = torch.optim.Adam(generator.parameters(), lr=config.learning_rate, betas=betas)
-        optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=config.discriminator_learning_rate, betas=betas)
-        self.generator, self.optimizer_g = self.accelerator.prepare(generator, optimizer_g)
-        self.discriminator, self.optimizer_d = self.accelerator.prepare(discriminator.to(**layout), optimizer_d)
+        self.train_step = GANStep(config, generator, network, generator.config.num_classes, self.accelerator)
+        self.health = Health(LOSSES[config.loss].solved, config.diversity_cap if config.diversity_weight > 0 else None)
         self.step = 0
         self.images_seen = 0
         self.seconds = 0.0  # of training, over all resumed parts
-        self.noise = torch.Generator(device=self.accelerator.device)
+        self.waited = 0.0  # of these, for data
+        self.best: dict[str, Any] | None = None  # figures of the best generator so far, and `images`
+
+    @property
+    def average(self) -> DefectGenerator:
+        """The averaged generator."""
+        return self.train_step.average
 
     def resume(self) -> None:
-        """Load the last checkpoint of the run.
+        """Load the last checkpoint of the run; figures logged after it are forgotten, since they will come again.
 
         Raises:
-            TrainingError: if there is none.
+            TrainingError: if there is none, or it is of other networks.
         """
         path = self.out / CHECKPOINT
         if not path.is_file():
             raise TrainingError(f"{path}: no checkpoint to resume from; start without --resume")
         state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
         try:
-            self.accelerator.unwrap_model(self.generator).load_state_dict(state["generator"])
-            self.accelerator.unwrap_model(self.discriminator).load_state_dict(state["discriminator"])
-            self.average.load_state_dict(state["average"])
-        except RuntimeError as err:
+            self.train_step.load_state_dict(state["networks"])
+            for name in ("step", "images_seen", "seconds", "waited", "best"):
+                setattr(self, name, state[name])
+        except (RuntimeError, KeyError, ValueError) as err:
             raise TrainingError(
                 f"{path}: made by networks of other settings; resume with the flags of config.json in {self.out}"
             ) from err
-        self.optimizer_g.load_state_dict(state["optimizer_g"])
-        self.optimizer_d.load_state_dict(state["optimizer_d"])
-        self.step, self.images_seen, self.seconds = state["step"], state["images_seen"], state["seconds"]
+        stats = self.out / STATS
+        if stats.is_file() and self.accelerator.is_main_process:
+            lines = [line for line in stats.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+            kept = [line for line in lines if json.loads(line)["step"] <= self.step]
+            partial = stats.with_name(f".{STATS}.partial")
+            partial.write_text("".join(kept))
+            partial.replace(stats)
 
     def save(self) -> None:
-        """Write a checkpoint that holds everything a resumed run needs: temporary name, then rename."""
-        if not self.accelerator.is_main_process:
-            return
-        path = self.out / CHECKPOINT
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        state = {
-            "generator": self.accelerator.unwrap_model(self.generator).state_dict(),
-            "discriminator": self.accelerator.unwrap_model(self.discriminator).state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer_g": self.optimizer_g.state_dict(),
-            "optimizer_d": self.optimizer_d.state_dict(),
-            "step": self.step,
-            "images_seen": self.images_seen,
-            "seconds": self.seconds,
-        }
-        with partial.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        """Write a checkpoint that holds everything a resumed run needs."""
+        if self.accelerator.is_main_process:
+            state = {name: getattr(self, name) for name in ("step", "images_seen", "seconds", "waited", "best")}
+            write_checkpoint(self.out / CHECKPOINT, {"networks": self.train_step.state_dict(), **state})
 
     def run(self, batches: WindowBatches, workers: int = 1) -> DefectGenerator:
         """Train until `total_kimg`.
 
         Raises:
             KeyboardInterrupt: when interrupted; the step is finished and a checkpoint saved first.
-            TrainingError: if a loss is not finite; the last checkpoint stays as it is.
+            TrainingError: if a loss is not finite or a file cannot be written; the last checkpoint stays as it is.
         """
         config, accelerator = self.config, self.accelerator
-        total = int(config.total_kimg * 1000)
+        total = round(config.total_kimg * 1000)
         loader = DataLoader(
             Subset(batches, range(self.step, len(batches))),
             batch_size=None,
@@ -175,191 +150,134 @@ class GANTrainer:
             worker_init_fn=ignore_interrupt,
             prefetch_factor=4 if workers else None,
         )
-        writer = SummaryWriter(str(self.out)) if accelerator.is_main_process else None
-        bar = tqdm(total=total, initial=self.images_seen, unit="img", desc="train", disable=writer is None)
-        sheet_every = max(1, int(config.sheet_kimg * 1000))
+        main = accelerator.is_main_process
+        writer = SummaryWriter(str(self.out), purge_step=self.images_seen) if main else None
+        bar = tqdm(total=total, initial=self.images_seen, unit="img", desc="train", disable=not main)
         iterator = iter(loader)
-        began = last_save = time.monotonic()
-        waited = 0.0
+        last_save = time.monotonic()
         stop = StopRequest()
+        stopped = False
         try:
             if self.step == 0:
-                self.write_sheet()
-            while self.images_seen < total and not stop.requested:
+                self._write_sheet()
+            while self.images_seen < total and not stopped:
                 asked = time.monotonic()
                 batch = next(iterator)
-                waited += time.monotonic() - asked
-                stats = self.train_step({key: value.to(accelerator.device) for key, value in batch.items()})
+                self.waited += time.monotonic() - asked
+                moved = {key: value.to(accelerator.device) for key, value in batch.items()}
+                figures = self.train_step(moved, self.step, self.images_seen)
                 before = self.images_seen
                 self.images_seen += len(batch["real"]) * accelerator.num_processes
                 self.step += 1
                 self.seconds += time.monotonic() - asked
                 bar.update(self.images_seen - before)
-                if writer is not None and stats:
-                    stats["data_wait"] = waited / (time.monotonic() - began)
-                    self.log(stats, writer, bar)
-                if self.images_seen // sheet_every > before // sheet_every or self.images_seen >= total:
-                    self.write_sheet()
+                done = self.images_seen >= total
+                if writer is not None and figures:
+                    self._log(figures, writer, bar)
+                if self._crossed(before, config.sheet_kimg) or done:
+                    self._write_sheet()
+                if config.validation_kimg and (self._crossed(before, config.validation_kimg) or done):
+                    self._validate(writer)
+                stopped = self._any_process(stop.requested)
                 if time.monotonic() - last_save > config.checkpoint_seconds:
                     self.save()
                     last_save = time.monotonic()
+            self.save()
         finally:
             stop.close()
             bar.close()
             if writer is not None:
                 writer.close()
-        self.save()
-        if stop.requested:
+        if stopped:
             raise KeyboardInterrupt
+        if main:
+            tqdm.write(self.busy_words())
+        return self._best_generator()
+
+    def busy_words(self) -> str:
+        """Say what share of the time went to the networks, and what to do if it is low."""
+        busy = 1 - self.waited / max(self.seconds, 1e-9)
+        advice = "" if busy >= BUSY_GOAL else "; raise --workers, or put the images on a faster disk"
+        return f"{busy:.0%} of the training's time was spent in the networks, {1 - busy:.0%} waiting for data{advice}"
+
+    def _crossed(self, before: int, kimg: float) -> bool:
+        interval = max(1, round(kimg * 1000))
+        return self.images_seen // interval > before // interval
+
+    def _any_process(self, flag: bool) -> bool:
+        """Whether the flag is up in any process, so that all stop after the same step."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device), "sum") > 0)
+
+    def _validate(self, writer: SummaryWriter | None) -> None:
+        """Measure the averaged generator, and keep it if it is the best so far."""
+        if self.validate is None or writer is None:
+            return
+        figures = self.validate(self.average)
+        flat = {f"validation_{key}": figures[key] for key in ("kid", "diversity", "contrast_reached", "coverage")}
+        self._record(flat, writer)
+        self._say(self.health.validation(figures["diversity"], figures["coverage"]))
+        if self.best is None or figures["kid"] < self.best["kid"]:
+            self.best = {**figures, "images": self.images_seen}
+            write_checkpoint(self.out / BEST, self.average.state_dict())
+
+    def _best_generator(self) -> DefectGenerator:
+        if self.best is not None and self.accelerator.is_main_process:
+            path = self.out / BEST
+            self.average.load_state_dict(torch.load(path, map_location=self.accelerator.device, weights_only=True))
         return self.average
 
-    def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """One step of both networks; returns what is logged.
+    def _log(self, figures: dict[str, float], writer: SummaryWriter, bar: Any) -> None:
+        """Append to `stats.jsonl` and TensorBoard, show the key figures beside the bar, and complain if need be."""
+        figures["data_wait"] = self.waited / max(self.seconds, 1e-9)
+        self._record(figures, writer)
+        spread = f" spread {figures['latent_spread']:.2f}" if "latent_spread" in figures else ""
+        bar.set_postfix_str(f"D {figures['loss_d']:.2f} acc {figures['d_accuracy']:.2f}{spread}")
+        self._say(self.health.step(figures, self.images_seen))
 
-        Raises:
-            TrainingError: if a loss is not finite.
-        """
-        config, loss = self.config, LOSSES[self.config.loss]
-        self.set_learning_rates()
-        entropy = np.random.SeedSequence((config.seed, self.step, self.accelerator.process_index))
-        self.noise.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        num_classes = len(self.class_names)
-        real, clean = image_tensor(batch["real"]), image_tensor(batch["clean"])
-        real_masks, fake_masks = (
-            mask_tensor(batch["real_mask"], num_classes),
-            mask_tensor(batch["fake_mask"], num_classes),
-        )
-        inside = fake_masks.amax(dim=1, keepdim=True)
-        paired = batch["paired"].float()
-        z = self.latents(len(real))
-
-        with self.accelerator.autocast():
-            fake = composite(clean, fake_masks, *self.generator(clean, fake_masks, z))
-
-        # Discriminator step.
-        real_seen, real_masks_seen = diff_augment(real, real_masks, self.noise)
-        fake_seen, fake_masks_seen = diff_augment(fake.detach(), fake_masks, self.noise)
-        with self.accelerator.autocast():
-            real_logits = self.discriminator(real_seen, real_masks_seen)
-            fake_logits = self.discriminator(fake_seen, fake_masks_seen)
-        d_loss = loss.discriminator(real_logits, fake_logits)
-        total_d, penalty = d_loss, float("nan")
-        if self.step % config.penalty_interval == 0:
-            with self.accelerator.autocast():
-                penalty = sum(
-                    zero_centred_penalty(self.discriminator(images.requires_grad_(), masks), images)
-                    for images, masks in ((real_seen, real_masks_seen), (fake_seen, fake_masks_seen))
-                )
-            total_d = total_d + 0.5 * config.gamma * config.penalty_interval * penalty
-        self.require_finite("discriminator", total_d)
-        self.optimizer_d.zero_grad(set_to_none=True)
-        self.accelerator.backward(total_d)
-        self.optimizer_d.step()
-
-        # Generator step.
-        self.discriminator.requires_grad_(False)
-        fake_seen, fake_masks_seen = diff_augment(fake, fake_masks, self.noise)
-        with self.accelerator.autocast():
-            g_loss = loss.generator(real_logits.detach(), self.discriminator(fake_seen, fake_masks_seen))
-            half = max(1, len(z) // 2)
-            other = composite(
-                clean[:half], fake_masks[:half], *self.generator(clean[:half], fake_masks[:half], self.latents(half))
-            )
-        low_frequency = (low_frequency_l1(fake, real, inside) * paired).sum() / paired.sum().clamp_min(1)
-        diversity = mode_seeking(fake[:half], other, inside[:half], config.diversity_cap)
-        total_g = g_loss + config.low_frequency_weight * low_frequency + config.diversity_weight * diversity
-        self.require_finite("generator", total_g)
-        self.optimizer_g.zero_grad(set_to_none=True)
-        self.accelerator.backward(total_g)
-        self.optimizer_g.step()
-        self.discriminator.requires_grad_(True)
-
-        self.update_average(len(real) * self.accelerator.num_processes)
-        if self.step % LOG_STEPS:
-            return {}
-        with torch.no_grad():
-            effect = masked_mean((fake - clean).abs(), inside).mean()
-            spread = gray_spread(fake[:half], other, inside[:half]).mean()
-        return {
-            "loss_d": d_loss.item(),
-            "loss_g": g_loss.item(),
-            "d_accuracy": (real_logits > fake_logits).float().mean().item(),
-            "penalty": float(torch.as_tensor(penalty).detach()),
-            "low_frequency": low_frequency.item(),
-            "effect": effect.item(),
-            "latent_spread": spread.item(),
-            "g_gradient_norm": gradient_norm(self.generator),
-        }
-
-    def require_finite(self, name: str, loss: Tensor) -> None:
-        """Stop before a loss that is no number reaches the weights."""
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the {name}'s loss is not finite at step {self.step} ({loss.item()}); the last checkpoint is good: "
-                "lower --learning-rate or raise --gamma, and --resume"
-            )
-
-    def set_learning_rates(self) -> None:
-        """Constant, then falling linearly to a tenth over the last `decay_fraction` of the training."""
-        left = 1 - self.images_seen / (self.config.total_kimg * 1000)
-        factor = max(0.1, min(1.0, left / self.config.decay_fraction)) if self.config.decay_fraction else 1.0
-        for optimizer, rate in (
-            (self.optimizer_g, self.config.learning_rate),
-            (self.optimizer_d, self.config.discriminator_learning_rate),
-        ):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
-
-    def latents(self, count: int) -> Tensor:
-        """Draw (count, latent_dim) standard normal latents from the step's own generator."""
-        return torch.randn(count, self.config.latent_dim, generator=self.noise, device=self.noise.device)
-
-    def update_average(self, images: int) -> None:
-        """Move the averaged generator towards the trained one; the half-life grows to `ema_kimg` with the run."""
-        half_life = min(self.config.ema_kimg * 1000, max(self.images_seen * 0.1, 1.0))
-        keep = 0.5 ** (images / half_life)
-        with torch.no_grad():
-            trained = self.accelerator.unwrap_model(self.generator)
-            for slow, fast in zip(self.average.parameters(), trained.parameters(), strict=True):
-                slow.lerp_(fast, 1 - keep)
-
-    def log(self, stats: dict[str, float], writer: SummaryWriter, bar: Any) -> None:
-        """Append to `stats.jsonl` and TensorBoard, and show the key figures beside the bar."""
-        for key, value in stats.items():
+    def _record(self, figures: dict[str, float], writer: SummaryWriter) -> None:
+        for key, value in figures.items():
             writer.add_scalar(key, value, self.images_seen)
-        shown = {key: value for key, value in stats.items() if value == value}
-        with (self.out / "stats.jsonl").open("a") as file:
-            file.write(json.dumps({"step": self.step, "images": self.images_seen, **shown}) + "\n")
-        bar.set_postfix_str(
-            f"D {stats['loss_d']:.2f} acc {stats['d_accuracy']:.2f} spread {stats['latent_spread']:.3f}"
-        )
+        with (self.out / STATS).open("a") as file:
+            file.write(json.dumps({"step": self.step, "images": self.images_seen, **figures}) + "\n")
 
-    def write_sheet(self) -> None:
-        """Paint the fixed windows with fixed latents by the averaged generator."""
-        if not self.accelerator.is_main_process:
-            return
-        generator = torch.Generator().manual_seed(0)
-        rows = []
-        for batch in self.fixed:
-            clean = image_tensor(torch.from_numpy(batch["clean"])).to(self.accelerator.device)
-            masks = mask_tensor(torch.from_numpy(batch["fake_mask"]), len(self.class_names)).to(clean.device)
-            painted = []
-            for _ in range(SHEET_LATENTS):
-                z = torch.randn(len(clean), self.config.latent_dim, generator=generator).to(clean.device)
-                with torch.no_grad():
-                    painted.append(uint8_images(composite(clean, masks, *self.average(clean, masks, z))).numpy())
-            for i in range(len(clean)):
-                cells = [outline(batch["real"][i], batch["real_mask"][i]), batch["real"][i], batch["clean"][i]]
-                rows.append([*cells, outline(batch["clean"][i], batch["fake_mask"][i]), *(p[i] for p in painted)])
-        titles = ["real, mask", "real", "clean", "mask", *(f"painted, z{i + 1}" for i in range(SHEET_LATENTS))]
-        half = -(-len(rows) // 2)
-        doubled = [a + b for a, b in zip(rows[:half], rows[half:] + [[]] * (2 * half - len(rows)), strict=True)]
-        write_png(self.out / "sheets" / f"{self.images_seen:08d}.png", grid(doubled, (128, 128), titles * 2))
+    def _say(self, complaints: list[str]) -> None:
+        for text in complaints:
+            tqdm.write(f"at {self.images_seen / 1000:.1f} kimg: {text}")
+
+    def _write_sheet(self) -> None:
+        if self.accelerator.is_main_process and self.fixed:
+            write_sheet(self.out / "sheets" / f"{self.images_seen:08d}.png", self.average, self.fixed)
 
 
-def gradient_norm(module: torch.nn.Module) -> float:
-    """Norm of all gradients of a module's parameters; falls towards 0 when the discriminator has won."""
-    return float(torch.stack([p.grad.norm() for p in module.parameters() if p.grad is not None]).norm())
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint under a temporary name, make sure that it is on the disk, and rename it.
+
+    Raises:
+        TrainingError: if it cannot be written, for want of space say; the one before stays.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as err:
+        partial.unlink(missing_ok=True)
+        raise TrainingError(
+            f"{path}: the checkpoint cannot be written ({err.strerror}); the one before is whole. Free "
+            f"{buffer.getbuffer().nbytes / 1e6:.0f} MB, and --resume"
+        ) from err
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Return the Accelerator of this process, in the config's precision."""
+    return Accelerator(mixed_precision=resolve_precision(config.precision))
 
 
 def resolve_precision(precision: str) -> str:

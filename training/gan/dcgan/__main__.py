@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from training.card import write_text
-from training.datasets import FORMATS, DataError, open_dataset, split_by_group
+from training.datasets import DataError, add_data_arguments, dataset_from_arguments, split_by_group
 from training.gan.config import with_overrides
 from training.gan.dcgan.config import PRESETS, DCGANConfig
 from training.gan.dcgan.data import PairBatches, ShapeBatches, cut_shapes
@@ -20,7 +20,7 @@ from training.gan.dcgan.folder import recorded_sizes, write_dcgan
 from training.gan.dcgan.loop import CHECKPOINT, DCGANTrainer
 from training.gan.dcgan.sample import SamplingError
 from training.gan.dcgan.sheet import collect
-from training.gan.loop import TrainingError
+from training.gan.step import TrainingError
 from training.provenance import current_commit, hardware
 from training.windows import cut_defects
 
@@ -34,9 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Train a decoder that makes images with their masks, or shapes alone (--masks-only).",
         epilog=f"python -m training.gan.dcgan {EXTEND} --help: add learned shapes to the mask bank of a weights folder",
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--format", choices=FORMATS, required=True, help="layout of the data set")
-    parser.add_argument("--group-pattern", help="labelme: regular expression for the group in a file's name")
+    add_data_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -98,7 +96,7 @@ def main(argv: list[str] | None = None) -> int:
 def train(arguments: argparse.Namespace, config: DCGANConfig) -> None:
     """Read the data, train, export."""
     out, seed = arguments.out, config.seed
-    dataset = open_dataset(arguments.format, arguments.data, arguments.group_pattern)
+    dataset = dataset_from_arguments(arguments)
     names = dataset.class_names
     split = split_by_group(dataset.records, names, config.train_fraction, config.split_seed)
     trainer = DCGANTrainer(config, len(names), dataset.channels, out)

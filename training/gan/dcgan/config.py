@@ -8,6 +8,7 @@ from typing import Any
 from training.gan.losses import LOSSES
 
 SIZES = (32, 64, 128)
+USABLE = tuple(sorted(name for name, loss in LOSSES.items() if loss.penalty in ("none", "r1r2")))
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,12 @@ class DCGANConfig:
     train_fraction: float = 0.67  # share of the groups trained on; the others are held out
     split_seed: int = 0
     seed: int = 0
-    loss: str = "rpgan"  # a key of training.gan.losses.LOSSES
-    learning_rate: float = 3e-4  # Adam, of the generator
-    discriminator_learning_rate: float = 3e-4  # Adam
+    loss: str = "rpgan"  # of training.gan.losses.LOSSES one that needs no other penalty than R1 + R2
+    learning_rate: float = 1e-3  # Adam, of the generator
+    discriminator_learning_rate: float = 1e-3  # Adam
     decay_fraction: float = 0.3  # last part of the training, in which the learning rate falls linearly to a tenth
     beta2: float = 0.99  # beta1 is 0
-    gamma: float = 1.0  # weight of R1 and R2
+    gamma: float = 2.0  # weight of R1 and R2
     penalty_interval: int = 4  # steps between R1 + R2, whose weight is multiplied by it
     mask_noise: float = 0.05  # deviation of the noise on masks, real and fake; hides that a fake's 0 is 0.01
     ema_kimg: float = 4.0  # half-life of the averaged generator
@@ -41,8 +42,8 @@ class DCGANConfig:
             raise ValueError(f"image_size must be one of {SIZES}, got {self.image_size}")
         if self.batch_size < 2:
             raise ValueError(f"batch_size must be at least 2, got {self.batch_size}")
-        if self.loss not in LOSSES:
-            raise ValueError(f"unknown loss {self.loss!r}; known: {sorted(LOSSES)}")
+        if self.loss not in USABLE:
+            raise ValueError(f"loss must be one of {', '.join(USABLE)}, got {self.loss!r}")
         for name in ("total_kimg", "learning_rate", "discriminator_learning_rate", "ema_kimg", "sheet_kimg"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")

@@ -17,12 +17,13 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from training.gan.augment import diff_augment
+from training.gan.augment import diff_augment, draw_augmentation
 from training.gan.dcgan.config import DCGANConfig
 from training.gan.dcgan.networks import DCGANDiscriminator, DCGANGenerator, NetworkConfig
 from training.gan.dcgan.sheet import FixedSamples, write_sheet
-from training.gan.loop import StopRequest, TrainingError, gradient_norm, ignore_interrupt
+from training.gan.loop import StopRequest, ignore_interrupt
 from training.gan.losses import LOSSES, zero_centred_penalty
+from training.gan.step import TrainingError, gradient_norm
 from training.tensors import image_tensor, mask_tensor
 
 CHECKPOINT = "checkpoints/last.pt"
@@ -201,7 +202,7 @@ class DCGANTrainer:
             "penalty": penalty.item(),
             "mask_share": fake_masks.sum(dim=1).mean().item(),
             "batch_spread": torch.cat([fake_image, fake_masks], dim=1).std(dim=0).mean().item(),
-            "g_gradient_norm": gradient_norm(self.generator),
+            "g_gradient_norm": gradient_norm(self.generator).item(),
         }
 
     def real(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -215,7 +216,7 @@ class DCGANTrainer:
     def seen(self, image: Tensor, masks: Tensor) -> Tensor:
         """What the discriminator sees: image and masks augmented together, noise on the masks, one tensor."""
         canvas = image if image.shape[1] else torch.zeros_like(masks[:, :1])
-        canvas, masks = diff_augment(canvas, masks, self.noise)
+        canvas, masks = diff_augment(canvas, masks, draw_augmentation(len(masks), self.noise))
         noise = torch.randn(masks.shape, generator=self.noise, device=masks.device)
         return torch.cat([canvas[:, : image.shape[1]], masks + self.config.mask_noise * noise], dim=1)
 
