@@ -166,6 +166,7 @@ def folder(tmp_path: Path) -> Path:
     palette.putdata((box_mask(4, 4, 3, 3, 1) + box_mask(10, 10, 3, 3, 2)).ravel().tolist())
     palette.save(root / "masks" / "a_2.png")
     Image.fromarray(box_mask(0, 0, 0, 0)).save(root / "masks" / "b_1.png")
+    (root / "masks" / "Thumbs.db").write_bytes(b"left by a file browser")
     (root / "classes.txt").write_text("pit\nscratch\n\n")
     return root
 

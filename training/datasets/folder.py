@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from training.datasets.errors import DataError, Problems
 from training.datasets.groups import Groups
-from training.datasets.images import by_stem, detect_channels, image_size, list_images
+from training.datasets.images import IMAGE_SUFFIXES, by_stem, detect_channels, image_size, list_images
 from training.datasets.record import DefectDataset, Record
 
 
@@ -53,7 +53,7 @@ class FolderDataset(DefectDataset):
         problems = Problems(skip_bad)
         masks = {path.stem: path for path in sorted(mask_folder.glob("*.[pP][nN][gG]"))}
         for path in sorted(mask_folder.iterdir()):
-            if not path.name.startswith(".") and masks.get(path.stem) != path:
+            if path.suffix.lower() in IMAGE_SUFFIXES and masks.get(path.stem) != path:
                 problems.report(f"{path}: not a PNG, or not the only mask of its stem; masks are index PNGs")
         for stem in sorted(masks.keys() - images.keys()):
             problems.report(f"{masks[stem]}: no image of this stem in {root / 'images'}; rename or remove the mask")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 
-def decode_pairs(text: str, size_hw: tuple[int, int]) -> np.ndarray:
-    """Decode "start length start length ...", starts counted from 1, down the columns.
+def read_pairs(text: str, size_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read "start length start length ...", starts counted from 1, down the columns.
 
     Args:
         text: of whole numbers and spaces; empty for an empty mask. The runs may come in any order.
         size_hw: of the mask.
 
     Returns:
-        (H, W) bool.
+        Starts, counted from 0, and lengths, (N,) int64 each.
 
     Raises:
         ValueError: saying which run is wrong.
@@ -38,7 +38,20 @@ def decode_pairs(text: str, size_hw: tuple[int, int]) -> np.ndarray:
     if overlap.any():
         first = int(order[1:][np.argmax(overlap)])
         raise ValueError(f"run {first + 1} ({starts[first] + 1} {lengths[first]}) overlaps another run")
-    steps = np.zeros(pixels + 1, np.int8)
+    return starts, lengths
+
+
+def decode_pairs(text: str, size_hw: tuple[int, int]) -> np.ndarray:
+    """Decode what `read_pairs` reads.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        ValueError: saying which run is wrong.
+    """
+    starts, lengths = read_pairs(text, size_hw)
+    steps = np.zeros(size_hw[0] * size_hw[1] + 1, np.int8)
     steps[starts] += 1
     steps[starts + lengths] -= 1  # without overlaps, no two runs end at one pixel
     return np.cumsum(steps[:-1], dtype=np.int8).astype(bool).reshape(size_hw, order="F")

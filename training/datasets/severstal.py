@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from training.datasets.background import bright_region
 from training.datasets.errors import DataError, Problems
 from training.datasets.groups import Groups, read_header, read_table
 from training.datasets.images import image_size, list_images
 from training.datasets.record import DefectDataset, Record
-from training.datasets.rle import decode_pairs
+from training.datasets.rle import decode_pairs, read_pairs
 
 LAYOUTS = (("ImageId", "ClassId", "EncodedPixels"), ("ImageId_ClassId", "EncodedPixels"))
 Rows = dict[str, dict[int, tuple[int, str]]]  # image, class index: line and code
@@ -58,12 +59,12 @@ class SeverstalDataset(DefectDataset):
             line, _ = next(iter(self.rows[name].values()))
             problems.report(f"{self.table}:{line}: no image {name} in {root / 'train_images'}")
         records = []
-        for path in paths:
+        for path in tqdm(paths, desc="read classes", unit="image", leave=False, disable=None):
             classes = frozenset(self.rows.get(path.name, ()))
             record = Record(path.stem, path, self.table if classes else None, find.of(path.name), classes)
             try:
                 if classes:
-                    self.read_mask(record, image_size(path))
+                    self._check_rows(path)
             except DataError as err:
                 problems.report(str(err))
                 continue
@@ -77,8 +78,20 @@ class SeverstalDataset(DefectDataset):
             try:
                 mask[decode_pairs(code, image_hw)] = index + 1
             except ValueError as err:
-                raise DataError(f"{self.table}:{line}: {record.image_path.name}: {err}; correct the row") from err
+                raise self._wrong_row(line, record.image_path, err) from err
         return mask
+
+    def _check_rows(self, path: Path) -> None:
+        """Read the codes of an image, without painting the mask."""
+        size_hw = image_size(path)
+        for line, code in self.rows[path.name].values():
+            try:
+                read_pairs(code, size_hw)
+            except ValueError as err:
+                raise self._wrong_row(line, path, err) from err
+
+    def _wrong_row(self, line: int, path: Path, err: ValueError) -> DataError:
+        return DataError(f"{self.table}:{line}: {path.name}: {err}; correct the row")
 
     def background_region(self, image: np.ndarray) -> np.ndarray:
         return bright_region(image)
