@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -27,7 +28,7 @@ from training.gan.dcgan import load_dcgan, sample_pairs
 from training.gan.dcgan.__main__ import main
 from training.gan.dcgan.data import PairBatches, ShapeBatches
 from training.gan.dcgan.networks import DCGANGenerator
-from training.gan.losses import LOSSES, AdversarialLoss
+from training.gan.losses import LOSSES
 
 NAMES = ("pit", "scratch")
 
@@ -158,7 +159,7 @@ def test_the_exported_decoder_is_the_averaged_one_and_says_where_it_comes_from(
         assert all(not any(row[1:]) for row in dcgan.sizes["pit"])
     else:
         images, masks = sample_pairs(dcgan, 3, None, 0)
-        assert images.shape == (3, 32, 32, 3) and masks.shape == (3, 32, 32)
+        assert images.shape == (3, 32, 32, dcgan.generator.config.in_channels) and masks.shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize("mode", ["pairs", "shapes"])
@@ -219,7 +220,7 @@ def test_an_interrupt_before_the_first_checkpoint_does_not_advise_to_resume(
     assert "start again" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("loss", sorted(set(LOSSES) - {"rpgan"}))
+@pytest.mark.parametrize("loss", ["hinge", "lsgan", "minimax", "non-saturating"])
 def test_other_losses_train_too(loss: str, data: Path, tmp_path: Path) -> None:
     assert main(arguments(data, tmp_path / "run", "--loss", loss, "--total-kimg", "0.008")) == 0
 
@@ -257,13 +258,13 @@ def test_a_class_in_one_group_only_is_a_clear_error(tmp_path: Path, capfd: pytes
 def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpoint(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    calls = []
+    calls, hinge = [], LOSSES["hinge"].discriminator
 
     def breaking(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         calls.append(1)
-        return LOSSES["hinge"].discriminator(real, fake) * (math.nan if len(calls) == 4 else 1)
+        return hinge(real, fake) * (math.nan if len(calls) == 4 else 1)
 
-    monkeypatch.setitem(LOSSES, "rpgan", AdversarialLoss(breaking, LOSSES["hinge"].generator))
+    monkeypatch.setitem(LOSSES, "rpgan", dataclasses.replace(LOSSES["rpgan"], discriminator=breaking))
     said = refused(capfd, arguments(data, tmp_path / "run"))
     assert "not finite at step 3" in said and "--resume" in said
     state = checkpoint(tmp_path / "run")

@@ -23,8 +23,9 @@ class DCGANConfig:
     split_seed: int = 0
     seed: int = 0
     loss: str = "rpgan"  # of training.gan.losses.LOSSES one that needs no other penalty than R1 + R2
-    learning_rate: float = 1e-3  # Adam, of the generator
-    discriminator_learning_rate: float = 1e-3  # Adam
+    learning_rate: float = 3e-4  # Adam, of the generator
+    discriminator_learning_rate: float = 5e-4  # Adam
+    warmup_kimg: float = 1.5  # first part, in which it rises from 0; Adam's first steps are as bold as any
     decay_fraction: float = 0.3  # last part of the training, in which the learning rate falls linearly to a tenth
     beta2: float = 0.99  # beta1 is 0
     gamma: float = 2.0  # weight of R1 and R2
@@ -50,8 +51,9 @@ class DCGANConfig:
         for name in ("penalty_interval", "latent_dim", "width", "max_channels"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.mask_noise < 0 or self.gamma < 0:
-            raise ValueError(f"mask_noise and gamma must not be negative, got {self.mask_noise} and {self.gamma}")
+        for name in ("mask_noise", "gamma", "warmup_kimg"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -200,7 +200,7 @@ class DCGANTrainer:
             "loss_g": g_loss.item(),
             "d_accuracy": (real_logits > fake_logits).float().mean().item(),
             "penalty": penalty.item(),
-            "mask_share": fake_masks.sum(dim=1).mean().item(),
+            "mask_share": fake_masks.clamp(0, 1).sum(dim=1).mean().item(),
             "batch_spread": torch.cat([fake_image, fake_masks], dim=1).std(dim=0).mean().item(),
             "g_gradient_norm": gradient_norm(self.generator).item(),
         }
@@ -229,9 +229,12 @@ class DCGANTrainer:
             )
 
     def set_learning_rates(self) -> None:
-        """Constant, then falling linearly to a tenth over the last `decay_fraction` of the training."""
+        """Rising over `warmup_kimg`, constant, then falling to a tenth over the last `decay_fraction`; all linearly."""
         left = 1 - self.images_seen / (self.config.total_kimg * 1000)
         factor = max(0.1, min(1.0, left / self.config.decay_fraction)) if self.config.decay_fraction else 1.0
+        warmup = self.config.warmup_kimg * 1000
+        if warmup:
+            factor *= min(1.0, (self.images_seen + self.config.batch_size) / warmup)
         for optimizer, rate in (
             (self.optimizer_g, self.config.learning_rate),
             (self.optimizer_d, self.config.discriminator_learning_rate),

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from albu_gan.generators.base import initialise
 
 START = 4  # side of the first feature map
-BACKGROUND_BIAS = 2.0  # most pixels are background; starts masks near empty
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,16 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
+def leaky_clamp(x: Tensor, low: float, high: float) -> Tensor:
+    """Clamp, with a tenth of the slope outside.
+
+    A sigmoid that a few bold steps have driven to its end passes no gradient back, and no bound at all lets the decoder
+    run off to where the discriminator is only guessing. Either ended trainings.
+    """
+    inside = x.clamp(low, high)
+    return inside + 0.1 * (x - inside)
+
+
 class DecoderBlock(nn.Module):
     """Twice the resolution: enlarge, then convolve, so that no checkerboard arises (Odena et al. 2016).
 
@@ -94,8 +103,8 @@ class DCGANGenerator(nn.Module):
     """From a latent and a condition to an image and its class masks, drawn as a sum over all resolutions.
 
     The sum lets the coarse maps place a shape before the fine ones can (output skips of Karras et al.: Analyzing and
-    improving the image quality of StyleGAN, 2020).
-    With one head at the end all fakes stayed flat for hundreds of steps.
+    improving the image quality of StyleGAN, 2020). With one head at the end all fakes stayed flat for hundreds of
+    steps.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -104,17 +113,12 @@ class DCGANGenerator(nn.Module):
         channels, style_dim = config.channels, config.latent_dim + config.condition_dim
         self.first = nn.Linear(style_dim, channels[0] * START * START)
         self.blocks = nn.ModuleList(DecoderBlock(a, b, style_dim) for a, b in pairwise(channels))
-        # A mask channel more for the background where classes exclude each other.
-        outputs = config.in_channels + config.mask_channels + (0 if config.masks_only else 1)
+        outputs = config.in_channels + config.mask_channels
         self.heads = nn.ModuleList(nn.Conv2d(c, outputs, 1) for c in channels)
         initialise(self)
         with torch.no_grad():
             for head in self.heads:
-                head.weight.mul_(len(self.heads) ** -0.5)
-            if config.masks_only:
-                self.heads[-1].bias.fill_(-BACKGROUND_BIAS)
-            else:
-                self.heads[-1].bias[config.in_channels] = BACKGROUND_BIAS
+                head.weight.mul_(0.3 * len(self.heads) ** -0.5)
 
     def forward(self, z: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Decode.
@@ -124,8 +128,8 @@ class DCGANGenerator(nn.Module):
             condition: (B, condition_dim); see `training.gan.dcgan.data`.
 
         Returns:
-            The image (B, in_channels, H, W) in [-1, 1], and the masks (B, mask_channels, H, W) in [0, 1]; those of a
-            pair sum to at most 1 at each pixel.
+            The image (B, in_channels, H, W) in [-1, 1], and the masks (B, mask_channels, H, W) in [0, 1]; both may
+            leave their range a little. Sampling clips them.
         """
         style = torch.cat([pixel_norm(z), condition], dim=1)
         x = self.first(style).view(len(z), -1, START, START)
@@ -134,9 +138,8 @@ class DCGANGenerator(nn.Module):
         for block, head in zip(self.blocks, self.heads[1:], strict=True):
             x = block(x, style)
             drawn = head(x) + F.interpolate(drawn, scale_factor=2, mode="bilinear", align_corners=False)
-        image, logits = drawn[:, : self.config.in_channels], drawn[:, self.config.in_channels :]
-        masks = logits.sigmoid() if self.config.masks_only else logits.softmax(dim=1)[:, 1:]
-        return image.tanh(), masks
+        image, masks = drawn[:, : self.config.in_channels], drawn[:, self.config.in_channels :]
+        return leaky_clamp(image, -1, 1), leaky_clamp(masks, 0, 1)
 
 
 class DCGANDiscriminator(nn.Module):
@@ -165,7 +168,7 @@ class DCGANDiscriminator(nn.Module):
         """Judge.
 
         Args:
-            sample: (B, in_channels + mask_channels, H, W): image in [-1, 1], then masks in [0, 1].
+            sample: (B, in_channels + mask_channels, H, W): image, then masks.
             condition: (B, condition_dim) the sample was made for.
 
         Returns:

@@ -61,7 +61,7 @@ def sample_pairs(dcgan: DCGAN, count: int, class_index: int | None, seed: int) -
 
 def index_masks(masks: Tensor) -> Tensor:
     """(B, K, H, W) soft class masks to (B, H, W) uint8 of class index + 1."""
-    labelled = masks.sum(dim=1) > PAIR_LEVEL
+    labelled = masks.amax(dim=1) > PAIR_LEVEL
     return ((masks.argmax(dim=1) + 1) * labelled).to(torch.uint8).cpu()
 
 
@@ -170,7 +170,7 @@ def _decoder(dcgan: DCGAN, seed: int) -> Callable[[np.ndarray], tuple[Tensor, Te
         z = torch.randn(len(conditions), dcgan.generator.config.latent_dim, generator=source)
         with torch.no_grad():
             image, masks = dcgan.generator(z.to(device), torch.from_numpy(conditions).to(device))
-        return image, masks
+        return image, masks.clamp(0, 1)
 
     return decode
 
