@@ -95,7 +95,6 @@ def test_a_state_restores_everything_a_later_step_depends_on() -> None:
         step(make_batch(seed=9), 3, 18)
     assert torch.equal(weights(first.generator), weights(second.generator))
     assert torch.equal(weights(first.average), weights(second.average))
-    assert torch.equal(first.real_spread.distance, second.real_spread.distance)
 
 
 def test_an_odd_batch_works_and_two_latents_share_each_window() -> None:
@@ -122,7 +121,7 @@ def test_the_diversity_term_pulls_two_latents_apart() -> None:
     spreads = {}
     for weight in (0.01, 20.0):
         AcceleratorState._reset_state(reset_partial_state=True)
-        step = make_step(diversity_weight=weight, low_frequency_weight=0.0, diversity_cap=2.0, learning_rate=2e-3)
+        step = make_step(diversity_weight=weight, low_frequency_weight=0.0, diversity_cap=1.0, learning_rate=2e-3)
         for number in range(48):
             step(make_batch(8, seed=number % 4), number + 1, 8 * number)
         spreads[weight] = step(make_batch(8, seed=1), 0, 400)["latent_spread"]

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from training.gan.terms import (
-    RealSpread,
     coarse_difference,
     feature_matching,
     gray_spread,
@@ -148,44 +147,6 @@ def test_another_realisation_of_noise_is_no_other_defect_and_a_rougher_one_is() 
     noise, other = (torch.randn(1, 1, 64, 64, generator=seeded(i)) for i in (0, 1))
     same, again, rougher = (pooled_statistics([x], masks)[0] for x in (noise, other, 2 * noise))
     assert (same - again).norm() < 0.1 < 0.9 < (same - rougher).norm()
-
-
-def test_the_yardstick_is_the_mean_distance_of_two_real_defects_of_a_class() -> None:
-    vectors = torch.tensor([[0.0, 0.0], [3.0, 4.0], [100.0, 0.0], [0.0, 0.0]])
-    classes = torch.tensor([0, 0, 1, 2])
-    spread = RealSpread(4, 1, keep=0.5)
-    for _ in range(3):  # the same again and again
-        spread.update(spread.sums([vectors], classes))
-    near, far = torch.zeros(4, 2), torch.tensor([[5.0, 0.0], [0.0, 2.5], [1.0, 0.0], [9.0, 9.0]])
-    share = spread.share([near], [far], torch.tensor([0, 0, 1, 3]))
-    # Class 0: 5 and 2.5 over 5. Classes 1 and 3 showed no two defects: nothing is asked for.
-    torch.testing.assert_close(share, torch.tensor([1.0, 0.5, 1.0, 1.0]), atol=1e-3, rtol=1e-3)
-
-
-def test_the_yardstick_of_two_processes_is_that_of_their_sum() -> None:
-    vectors = torch.randn(8, 5, generator=seeded(0))
-    classes = torch.tensor([0, 1, 0, 1, 1, 0, 0, 1])
-    spread = RealSpread(2, 1)
-    halves = [spread.sums([vectors[part]], classes[part]) for part in (slice(0, 4), slice(4, 8))]
-    spread.update(halves[0] + halves[1])
-    for index in range(2):
-        pairs = []
-        for part in (range(4), range(4, 8)):
-            members = [i for i in part if classes[i] == index]
-            pairs += [(vectors[i] - vectors[j]).norm().item() for i in members for j in members if i != j]
-        measured = (spread.distance[index] / spread.weight[index]).item()
-        assert measured == pytest.approx(np.mean(pairs), rel=1e-4)
-
-
-def test_the_yardstick_follows_slowly_and_starts_unbiased() -> None:
-    spread = RealSpread(1, 1, keep=0.9)
-    for distance in (2.0, 4.0):
-        spread.update(torch.tensor([[distance, 1.0]]))
-    expected = (0.9 * 0.1 * 2 + 0.1 * 4) / (0.9 * 0.1 + 0.1)
-    assert (spread.distance / spread.weight).item() == pytest.approx(expected)
-    before = spread.state_dict()["distance"].clone()
-    spread.update(torch.zeros(1, 2))  # a batch without a pair of that class
-    assert torch.equal(spread.distance, before)
 
 
 def test_feature_matching_is_the_mean_difference_of_statistics_and_moves_the_fake_only() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -104,14 +105,20 @@ def _failed(message: str) -> int:
 
 def _is_out_of_memory(err: BaseException) -> bool:
     text = str(err).lower()
-    return (
-        isinstance(err, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in text or "out of memory" in text
+    return isinstance(err, (MemoryError, torch.OutOfMemoryError)) or any(
+        sign in text for sign in ("not enough memory", "out of memory", "allocate memory")
     )
 
 
 def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     """Read the data, train, export."""
     accelerator = make_accelerator(config)
+    if accelerator.num_processes == 1 and os.environ.get("MASTER_ADDR") and "WORLD_SIZE" not in os.environ:
+        warnings.warn(
+            "launched for several processes, but there is one process only: on CPUs `accelerate launch` starts one a "
+            "call; call it once a process with WORLD_SIZE and RANK set, or use torchrun --nproc-per-node",
+            stacklevel=2,
+        )
     dataset = dataset_from_arguments(arguments)
     if arguments.split is not None:
         split = read_split(arguments.split, dataset.records)

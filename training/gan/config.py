@@ -9,14 +9,12 @@ from albu_gan.generators import ARCHITECTURES
 from training.gan.discriminator import DISCRIMINATORS, POOLINGS
 from training.gan.losses import LOSSES, PENALTIES
 
-DIVERSITY_MEASURES = ("features", "pixels")
 CHOICES: dict[str, tuple[str, ...]] = {
     "generator": tuple(sorted(ARCHITECTURES)),
     "discriminator": ("auto", *DISCRIMINATORS),
     "pooling": POOLINGS,
     "loss": tuple(sorted(LOSSES)),
     "penalty": ("auto", *PENALTIES),
-    "diversity_measure": DIVERSITY_MEASURES,
     "precision": ("auto", "bf16", "no"),
 }
 
@@ -37,7 +35,7 @@ class TrainConfig:
     fine_channels: int = 16  # of the generator "default"
     latent_dim: int = 32
     discriminator: str = "auto"  # "multi-scale", "patchgan"; "auto" gives pix2pix its PatchGAN
-    discriminator_channels: tuple[int, ...] = (32, 96, 160, 192)  # at 1/2, 1/4, 1/8 and 1/16 of the window
+    discriminator_channels: tuple[int, ...] = (32, 64, 128, 192)  # at 1/2, 1/4, 1/8 and 1/16 of the window
     pooling: str = "mask"  # multi-scale patches that count: near the "mask", of the whole "window", or "both"
     augment: bool = True  # DiffAugment of what the discriminator sees
     loss: str = "rpgan"  # a key of training.gan.losses.LOSSES
@@ -54,8 +52,7 @@ class TrainConfig:
     low_frequency_weight: float = 4.0  # L1 between 8 x 8 averages of a fake and the real defect it replaces
     feature_matching_weight: float = 0.0  # L1 between the discriminator's statistics of the same two
     diversity_weight: float = 2.0  # mode-seeking: two latents on one window and mask must differ; 0 switches it off
-    diversity_measure: str = "features"  # what must differ: the discriminator's "features", or averages of "pixels"
-    diversity_cap: float = 0.6  # difference that is enough; features: share of the distance of two real defects
+    diversity_cap: float = 0.12  # mean coarse difference of two fakes inside the mask, in [-1, 1], that is enough
     ema_kimg: float = 5.0  # half-life of the averaged generator; 0 takes the generator as it is
     precision: str = "auto"  # "auto", "bf16" or "no": bf16 autocast where the device has it in hardware
     sheet_kimg: float = 4.0  # between sample sheets

@@ -10,7 +10,7 @@ from collections import deque
 from statistics import median
 
 RECENT = 12  # figures that must agree before anything is said
-BLIND_IMAGES = 4000  # windows after which a discriminator should tell something
+BLIND_IMAGES = 4000  # windows after which networks should know something
 
 
 class Health:
@@ -64,8 +64,10 @@ class Health:
             }
         )
 
-    def validation(self, diversity: float, coverage: float) -> list[str]:
+    def validation(self, diversity: float, coverage: float, images: int) -> list[str]:
         """Take the figures of a validation, see `training.evaluation.measure`; returns new complaints."""
+        if images <= BLIND_IMAGES:
+            return []
         return self._new(
             {
                 "same": diversity < 0.1

@@ -111,7 +111,7 @@ class GANTrainer:
         path = self.out / CHECKPOINT
         if not path.is_file():
             raise TrainingError(f"{path}: no checkpoint to resume from; start without --resume")
-        state = torch.load(path, map_location=self.accelerator.device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         try:
             self.train_step.load_state_dict(state["networks"])
             for name in ("step", "images_seen", "seconds", "waited", "best"):
@@ -217,7 +217,7 @@ class GANTrainer:
         figures = self.validate(self.average)
         flat = {f"validation_{key}": figures[key] for key in ("kid", "diversity", "contrast_reached", "coverage")}
         self._record(flat, writer)
-        self._say(self.health.validation(figures["diversity"], figures["coverage"]))
+        self._say(self.health.validation(figures["diversity"], figures["coverage"], self.images_seen))
         if self.best is None or figures["kid"] < self.best["kid"]:
             self.best = {**figures, "images": self.images_seen}
             write_checkpoint(self.out / BEST, self.average.state_dict())
@@ -225,14 +225,14 @@ class GANTrainer:
     def _best_generator(self) -> DefectGenerator:
         if self.best is not None and self.accelerator.is_main_process:
             path = self.out / BEST
-            self.average.load_state_dict(torch.load(path, map_location=self.accelerator.device, weights_only=True))
+            self.average.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         return self.average
 
     def _log(self, figures: dict[str, float], writer: SummaryWriter, bar: Any) -> None:
         """Append to `stats.jsonl` and TensorBoard, show the key figures beside the bar, and complain if need be."""
         figures["data_wait"] = self.waited / max(self.seconds, 1e-9)
         self._record(figures, writer)
-        spread = f" spread {figures['latent_spread']:.2f}" if "latent_spread" in figures else ""
+        spread = f" spread {figures['latent_spread']:.3f}" if "latent_spread" in figures else ""
         bar.set_postfix_str(f"D {figures['loss_d']:.2f} acc {figures['d_accuracy']:.2f}{spread}")
         self._say(self.health.step(figures, self.images_seen))
 

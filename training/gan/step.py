@@ -16,7 +16,6 @@ from training.gan.config import TrainConfig
 from training.gan.discriminator import Discriminator
 from training.gan.losses import LOSSES, clip_weights, gradient_penalty, zero_centred_penalty
 from training.gan.terms import (
-    RealSpread,
     feature_matching,
     gray_spread,
     low_frequency_l1,
@@ -28,6 +27,7 @@ from training.gan.terms import (
 from training.tensors import image_tensor, mask_tensor
 
 LOG_STEPS = 24
+STATE = ("generator", "discriminator", "average", "optimizer_g", "optimizer_d")
 
 
 class TrainingError(RuntimeError):
@@ -62,7 +62,6 @@ class GANStep:
         self.generator = generator.to(accelerator.device).to(**layout)
         self.discriminator = discriminator.to(accelerator.device).to(**layout)
         self.average: DefectGenerator = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.real_spread = RealSpread(num_classes, discriminator.num_stages).to(accelerator.device)
         betas = (0.0, config.beta2)
         self.optimizer_g = torch.optim.Adam(generator.parameters(), lr=config.learning_rate, betas=betas)
         self.optimizer_d = torch.optim.Adam(
@@ -72,12 +71,11 @@ class GANStep:
 
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a later step depends on."""
-        parts = ("generator", "discriminator", "average", "real_spread", "optimizer_g", "optimizer_d")
-        return {name: getattr(self, name).state_dict() for name in parts}
+        return {name: getattr(self, name).state_dict() for name in STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` returned; raises RuntimeError, KeyError or ValueError for other networks'."""
-        for name in ("generator", "discriminator", "average", "real_spread", "optimizer_g", "optimizer_d"):
+        for name in STATE:
             getattr(self, name).load_state_dict(state[name])
 
     def __call__(self, batch: dict[str, Tensor], step: int, images_seen: int) -> dict[str, float]:
@@ -121,11 +119,6 @@ class GANStep:
         self._descend(self.optimizer_d, self.discriminator, total_d)
         if config.resolved_penalty == "clip":
             clip_weights(self.discriminator, config.clip_limit)
-        needs_statistics = config.diversity_measure == "features" or config.feature_matching_weight > 0
-        real_pooled = pooled_statistics(real_stages, real_masks_seen) if needs_statistics else []
-        if twice and real_pooled:
-            sums = self.real_spread.sums(real_pooled, _main_class(real_masks))
-            self.real_spread.update(self.accelerator.reduce(sums, "sum"))
 
         # Generator.
         self.discriminator.requires_grad_(False)
@@ -133,24 +126,16 @@ class GANStep:
         with self.accelerator.autocast():
             fake_logits_g, fake_stages = self.discriminator(fake_seen, fake_masks_seen)
             g_loss = loss.generator(real_logits.detach(), fake_logits_g)
-        fake_pooled = pooled_statistics(fake_stages, fake_masks_seen) if needs_statistics else []
         inside = fake_masks.amax(dim=1, keepdim=True)
         low_frequency = nearest_of_pairs(low_frequency_l1(fake, target, inside), paired, twice)
         total_g = g_loss + config.low_frequency_weight * low_frequency
         if config.feature_matching_weight > 0:
-            matched = [_repeat_half(p) if twice else p for p in real_pooled]
-            total_g = total_g + config.feature_matching_weight * nearest_of_pairs(
-                feature_matching(fake_pooled, matched), paired, twice
-            )
+            wanted = [_repeat_half(p) if twice else p for p in pooled_statistics(real_stages, real_masks_seen)]
+            matched = feature_matching(pooled_statistics(fake_stages, fake_masks_seen), wanted)
+            total_g = total_g + config.feature_matching_weight * nearest_of_pairs(matched, paired, twice)
         spread = None
         if twice:
-            first, second = slice(0, half), slice(half, 2 * half)
-            if config.diversity_measure == "features":
-                spread = self.real_spread.share(
-                    [p[first] for p in fake_pooled], [p[second] for p in fake_pooled], _main_class(fake_masks[first])
-                )
-            else:
-                spread = gray_spread(fake[first], fake[second], inside[first])
+            spread = gray_spread(fake[:half], fake[half : 2 * half], inside[:half])
             total_g = total_g + config.diversity_weight * shortfall(spread, config.diversity_cap)
         self._require_finite("generator", total_g, step)
         self._descend(self.optimizer_g, self.generator, total_g)
@@ -238,11 +223,6 @@ def _repeat_half(values: Tensor) -> Tensor:
     """Put the first half of a batch in the place of the second; an odd last sample stays."""
     half = len(values) // 2
     return torch.cat([values[:half], values[:half], values[2 * half :]])
-
-
-def _main_class(class_masks: Tensor) -> Tensor:
-    """(B, K, H, W) to the index of the class with the most pixels: (B,)."""
-    return class_masks.sum(dim=(2, 3)).argmax(dim=1)
 
 
 def gradient_norm(module: nn.Module) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 MODE_PIXELS = 32  # side of the averages between which latents must differ
 
@@ -76,8 +76,7 @@ def shortfall(spread: Tensor, cap: float) -> Tensor:
 def pooled_statistics(stages: Sequence[Tensor], class_masks: Tensor) -> list[Tensor]:
     """Mean and standard deviation of a discriminator's features inside the masks: one (B, 2 * channels) a stage.
 
-    Statistics, not maps: another realisation of the same noise has the same statistics and so does not count as another
-    defect; a darker, rougher or wider one does.
+    Statistics, not maps: where a real defect has a dark grain does not matter, how dark and how many there are does.
     """
     inside = class_masks.amax(dim=1, keepdim=True)
     pooled = []
@@ -89,56 +88,6 @@ def pooled_statistics(stages: Sequence[Tensor], class_masks: Tensor) -> list[Ten
         variance = ((stage - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3)) / total
         pooled.append(torch.cat([mean, torch.sqrt(variance + 1e-6)], dim=1))
     return pooled
-
-
-class RealSpread(nn.Module):
-    """Running mean distance of two real defects of one class, stage by stage of the discriminator.
-
-    It is the yardstick for latents: two of them on one window and mask should differ by a share of it.
-    """
-
-    distance: Tensor
-    weight: Tensor
-
-    def __init__(self, num_classes: int, num_stages: int, keep: float = 0.98) -> None:
-        super().__init__()
-        self.keep = keep
-        self.register_buffer("distance", torch.zeros(num_classes, num_stages))
-        self.register_buffer("weight", torch.zeros(num_classes, 1))
-
-    @torch.no_grad()
-    def sums(self, pooled: Sequence[Tensor], class_index: Tensor) -> Tensor:
-        """Return (K, S + 1): distances summed over pairs of one class, and the number of pairs in the last column."""
-        distances = torch.stack([torch.cdist(vectors, vectors) for vectors in pooled], dim=-1)
-        same = class_index[:, None] == class_index[None]
-        same &= ~torch.eye(len(class_index), dtype=torch.bool, device=same.device)
-        member = F.one_hot(class_index, len(self.weight)).float()
-        chosen = distances * same[:, :, None]
-        summed = torch.einsum("ik,ijs->ks", member, chosen)
-        return torch.cat([summed, (member.T @ same.float()).sum(dim=1, keepdim=True)], dim=1)
-
-    @torch.no_grad()
-    def update(self, sums: Tensor) -> None:
-        """Take over what `sums` gave, added over all processes."""
-        seen = sums[:, -1:] > 0
-        self.distance.copy_(
-            torch.where(seen, self.keep * self.distance + (1 - self.keep) * self._mean(sums), self.distance)
-        )
-        self.weight.copy_(torch.where(seen, self.keep * self.weight + (1 - self.keep), self.weight))
-
-    @staticmethod
-    def _mean(sums: Tensor) -> Tensor:
-        return sums[:, :-1] / sums[:, -1:].clamp_min(1)
-
-    def share(self, a: Sequence[Tensor], b: Sequence[Tensor], class_index: Tensor) -> Tensor:
-        """Distance of two fakes over that of two real defects of their class, mean over stages: (B,).
-
-        A class of which no two real defects were seen yet gives 1, which asks for nothing.
-        """
-        real = self.distance[class_index] / self.weight[class_index].clamp_min(1e-6)
-        known = self.weight[class_index][:, 0] > 0
-        fake = torch.stack([torch.sqrt((x - y).square().sum(dim=1) + 1e-8) for x, y in zip(a, b, strict=True)], dim=1)
-        return torch.where(known, (fake / real.clamp_min(1e-6)).mean(dim=1), torch.ones_like(fake[:, 0]))
 
 
 def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
