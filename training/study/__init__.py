@@ -1,0 +1,1 @@
+"""Generators, losses and terms side by side: the same data, budget and seed."""
