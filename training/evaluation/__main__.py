@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--features", type=Path, help="features.safetensors to use, or to write if there is none yet")
     parser.add_argument("--feature-steps", type=int, default=400, help="training steps of the feature network")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--side", choices=("held_out", "validation"), default="held_out", help="groups to measure on")
     parser.add_argument("--compare", help="other weights, measured on the same windows; beside these in the card")
     parser.add_argument("--write-card", action="store_true", help="write metrics, card and picture into the folder")
     arguments = parser.parse_args(argv)
@@ -67,7 +68,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
     other = find_weights(arguments.compare) if arguments.compare else None
     for weights in (folder, other) if other else (folder,):
         _require_same_kind(weights, dataset)
-    sides = _sides(folder, other, dataset)
+    sides = _sides(folder, other, dataset, arguments.side)
     features = _features(sides["train"], dataset, config.window_sizes, arguments)
     painter = DefectInpainter(folder)  # loads the very file that ships
     classes: dict[str, Any] = {}
@@ -76,7 +77,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
     for index, name in enumerate(tqdm(dataset.class_names, desc="classes", unit="class")):
         samples = collect_samples(
             sides["train"][0],
-            *sides["held_out"],
+            *sides["unseen"],
             index,
             arguments.draws,
             features,
@@ -102,6 +103,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
         "features": NAME,
         "feature_steps": arguments.feature_steps,
         "seed": arguments.seed,
+        "side": arguments.side,
         "commit": current_commit(),
         "hardware": hardware(),
         "torch": torch.__version__,
@@ -129,22 +131,22 @@ def _require_same_kind(folder: WeightsFolder, dataset: DefectDataset) -> None:
 
 
 def _sides(
-    folder: WeightsFolder, other: WeightsFolder | None, dataset: DefectDataset
+    folder: WeightsFolder, other: WeightsFolder | None, dataset: DefectDataset, side: str
 ) -> dict[str, tuple[list[DefectWindow], Backgrounds]]:
-    """Windows and clean images of the training groups and of those that no compared weights were trained on."""
+    """Windows and clean images of the training groups, and of those that no compared weights were trained on."""
     training = folder.config.training
-    held_out = set(training.get("held_out_groups", ()))
+    unseen = set(training.get(f"{side}_groups", ()))
     if other is not None:
-        held_out &= set(other.config.training.get("held_out_groups", ()))
-    split = Split(tuple(training.get("train_groups", ())), tuple(sorted(held_out)))
+        unseen &= set(other.config.training.get(f"{side}_groups", ()))
+    split = Split(tuple(training.get("train_groups", ())), tuple(sorted(unseen)))
     if not split.select(dataset.records, "held_out"):
-        raise DataError("none of the groups that the weights' config.json names as held out is in this data")
+        raise DataError(f"none of the groups that the weights' config.json names as {side} is in this data")
     return {
-        side: (
-            cut_defects(dataset, split.select(dataset.records, side), folder.config.window_sizes),
-            load_backgrounds(dataset, split.select(dataset.records, side)),
+        name: (
+            cut_defects(dataset, split.select(dataset.records, part), folder.config.window_sizes),
+            load_backgrounds(dataset, split.select(dataset.records, part)),
         )
-        for side in ("train", "held_out")
+        for name, part in (("train", "train"), ("unseen", "held_out"))
     }
 
 

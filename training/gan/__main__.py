@@ -161,6 +161,7 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             "processes": accelerator.num_processes,
             **({"init": arguments.init} if arguments.init else {}),
             **({"best": trainer.best} if trainer.best else {}),
+            **({"complaints": trainer.complaints} if trainer.complaints else {}),
         }
         export_weights(arguments.out / "weights", generator, dataset, split, config, provenance)
         print(arguments.out / "weights")

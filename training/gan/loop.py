@@ -29,6 +29,7 @@ from training.gan.step import GANStep, TrainingError
 from training.windows import WindowBatches
 
 CHECKPOINT, BEST, STATS = "checkpoints/last.pt", "checkpoints/best.pt", "stats.jsonl"
+PROGRESS = ("step", "images_seen", "seconds", "waited", "best", "complaints")
 BUSY_GOAL = 0.8  # share of the time that should go to the networks
 
 
@@ -55,7 +56,8 @@ class StopRequest:
 
 def ignore_interrupt(worker: int) -> None:
     """Let the process that trains decide what an interrupt means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class GANTrainer:
@@ -96,6 +98,7 @@ class GANTrainer:
         self.seconds = 0.0  # of training, over all resumed parts
         self.waited = 0.0  # of these, for data
         self.best: dict[str, Any] | None = None  # figures of the best generator so far, and `images`
+        self.complaints: list[str] = []  # of `health`, in words
 
     @property
     def average(self) -> DefectGenerator:
@@ -114,7 +117,7 @@ class GANTrainer:
         state = torch.load(path, map_location="cpu", weights_only=True)
         try:
             self.train_step.load_state_dict(state["networks"])
-            for name in ("step", "images_seen", "seconds", "waited", "best"):
+            for name in PROGRESS:
                 setattr(self, name, state[name])
         except (RuntimeError, KeyError, ValueError) as err:
             raise TrainingError(
@@ -131,7 +134,7 @@ class GANTrainer:
     def save(self) -> None:
         """Write a checkpoint that holds everything a resumed run needs."""
         if self.accelerator.is_main_process:
-            state = {name: getattr(self, name) for name in ("step", "images_seen", "seconds", "waited", "best")}
+            state = {name: getattr(self, name) for name in PROGRESS}
             write_checkpoint(self.out / CHECKPOINT, {"networks": self.train_step.state_dict(), **state})
 
     def run(self, batches: WindowBatches, workers: int = 1) -> DefectGenerator:
@@ -244,7 +247,8 @@ class GANTrainer:
 
     def _say(self, complaints: list[str]) -> None:
         for text in complaints:
-            tqdm.write(f"at {self.images_seen / 1000:.1f} kimg: {text}")
+            self.complaints.append(f"at {self.images_seen / 1000:.1f} kimg: {text}")
+            tqdm.write(self.complaints[-1])
 
     def _write_sheet(self) -> None:
         if self.accelerator.is_main_process and self.fixed:

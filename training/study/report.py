@@ -76,9 +76,9 @@ def floors(results: dict[str, dict[str, Any]]) -> str:
     means = base["means"]
     side = base["common"]["window_sizes"][0]
     return (
-        f"Budget: {base['kimg']:g} thousand windows of {side} x {side} pixels each, seed {base['seed']}, one thread. On "
-        f"the same windows, feathered copy-paste of the same masks has a KID of {means['kid_copy_paste']:.2f} and real "
-        f"training defects of {means['kid_real']:.2f}."
+        f"Budget: {base['kimg']:g} thousand windows of {side} x {side} pixels each, seed {base['seed']}, one thread. "
+        f"On the same windows, feathered copy-paste of the same masks has a KID of {means['kid_copy_paste']:.2f} and "
+        f"real training defects of {means['kid_real']:.2f}."
     )
 
 

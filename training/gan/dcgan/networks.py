@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from albu_gan.generators.base import initialise
+from training.gan.discriminator import GRAIN_GAIN
 
 START = 4  # side of the first feature map
 
@@ -153,7 +154,7 @@ class DCGANDiscriminator(nn.Module):
         super().__init__()
         self.in_channels = config.in_channels
         channels = config.channels[-2::-1]  # from half the resolution down: unshuffled pixels hold all of the detail
-        self.stem = nn.Conv2d(4 * (config.in_channels + config.mask_channels), channels[0], 3, padding=1)
+        self.stem = nn.Conv2d(4 * (2 * config.in_channels + config.mask_channels), channels[0], 3, padding=1)
         self.convs = nn.ModuleList(nn.Conv2d(c, c, 3, padding=1) for c in channels[:-1])
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(channels))
         self.feature = nn.Linear(channels[-1] * START * START, channels[-1])
@@ -175,7 +176,10 @@ class DCGANDiscriminator(nn.Module):
             (B,) logits.
         """
         image, masks = sample[:, : self.in_channels], sample[:, self.in_channels :]
-        x = F.leaky_relu(self.stem(F.pixel_unshuffle(torch.cat([image, 2 * masks - 1], dim=1), 2)), 0.2)
+        # Grain is a few levels strong; beside brightness and masks it would be overlooked for thousands of steps.
+        grain = image - F.avg_pool2d(image, 7, 1, 3, count_include_pad=False) if self.in_channels else image
+        seen = torch.cat([image, GRAIN_GAIN * grain, 2 * masks - 1], dim=1)
+        x = F.leaky_relu(self.stem(F.pixel_unshuffle(seen, 2)), 0.2)
         for conv, down in zip(self.convs, self.downs, strict=True):
             x = F.leaky_relu(down(x + F.leaky_relu(conv(x), 0.2)), 0.2)
         feature = F.leaky_relu(self.feature(x.flatten(1)), 0.2)
