@@ -72,7 +72,7 @@ def write_splits(dataset: DefectDataset, arguments: argparse.Namespace) -> None:
         found = duplicates.across(split)
         name = "split.json" if arguments.folds is None else f"split-{number}.json"
         described = {
-            "data": str(arguments.data),
+            "data": arguments.data.resolve().name,
             "format": arguments.format,
             "seed": arguments.seed,
             "train_fraction": arguments.train_fraction if arguments.folds is None else None,
@@ -144,7 +144,7 @@ def write_statistics(dataset: DefectDataset, arguments: argparse.Namespace) -> N
     """Measure the data set, write `stats.json` and the plots, and print a table."""
     statistics = measure(dataset)
     described = {
-        "data": str(arguments.data),
+        "data": arguments.data.resolve().name,
         "format": arguments.format,
         "source": dataset.source,
         "licence": dataset.licence,
