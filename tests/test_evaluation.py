@@ -99,8 +99,8 @@ def test_standardised_features_have_unit_spread_over_the_windows_they_were_given
     windows = [packed(8, seed) for seed in range(4)]
     features.standardise(windows)
     vectors = features.embed(torch.cat(windows))
-    np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=1e-2)
-    assert np.median(vectors.std(axis=0)) == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(vectors.mean(axis=0), 0, atol=0.15)
+    assert 0.85 < np.median(vectors.std(axis=0)) <= 1.01 and np.abs(vectors).max() <= 3
     features.standardise(windows)  # again changes nothing
     np.testing.assert_allclose(features.embed(torch.cat(windows)), vectors, atol=2e-2)
     features.save(tmp_path / "features.safetensors")

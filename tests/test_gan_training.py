@@ -314,7 +314,7 @@ def test_a_checkpoint_of_other_networks_is_a_clear_error(
 ) -> None:
     settings = (finished / "config.json").read_bytes()
     said = refused(capfd, arguments(data, finished, "--resume", "--latent-dim", "7", "--train-fraction", "0.5"))
-    assert "other settings (latent_dim, train_fraction: latent_dim was 32, train_fraction was 0.67)" in said
+    assert "other settings (latent_dim, split, train_fraction: latent_dim was 32, train_fraction was 0.67)" in said
     assert (finished / "config.json").read_bytes() == settings
 
 

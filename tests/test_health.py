@@ -47,14 +47,15 @@ def test_a_critic_has_no_loss_at_which_it_has_won_but_a_generator_without_gradie
 
 def test_a_complaint_comes_again_when_it_begins_to_hold_again() -> None:
     health = Health(0.0, 0.6)
-    assert len(health.validation(0.05, 0.9, 10**4)) == 1
-    assert health.validation(0.05, 0.9, 10**4) == []
-    assert health.validation(0.5, 0.9, 10**4) == []
-    (text,) = health.validation(0.05, 0.9, 10**4)
+    assert len(health.validation(0.05, 0.9, 0.9, 10**4)) == 1
+    assert health.validation(0.05, 0.9, 0.9, 10**4) == []
+    assert health.validation(0.5, 0.9, 0.9, 10**4) == []
+    (text,) = health.validation(0.05, 0.9, 0.9, 10**4)
     assert "on validation windows two latents differ by 0.05" in text
 
 
 def test_a_painter_of_few_kinds_is_told_of_after_a_while() -> None:
-    assert Health(0.0, None).validation(0.5, 0.1, 1000) == []
-    (text,) = Health(0.0, None).validation(0.5, 0.1, 10**4)
+    assert Health(0.0, None).validation(0.5, 0.1, 0.9, 1000) == []
+    (text,) = Health(0.0, None).validation(0.5, 0.1, 0.9, 10**4)
+    assert Health(0.0, None).validation(0.5, 0.1, 0.2, 10**4) == []  # real defects do no better
     assert "only 10% of the real validation defects" in text

@@ -76,7 +76,8 @@ def test_tables_hold_the_figures_of_the_json_and_begin_with_the_base(results: Pa
 
 def test_a_page_is_filled_between_its_marks_and_nowhere_else(results: Path) -> None:
     page = filled(PAGE, results)
-    assert "\nold\n" not in page and page.count("text\n") == 4 and "copy-paste of the same masks has a KID of 2.50" in page
+    assert "\nold\n" not in page and page.count("text\n") == 4
+    assert "copy-paste of the same masks has a KID of 2.50" in page
     assert filled(page, results) == page
     with pytest.raises(ValueError, match="no place for 'generators'"):
         filled("# Page\n", results)

@@ -114,6 +114,7 @@ FIGURES = {  # key of a class's metrics: title of its column, how it is written
     "contrast_reached": ("contrast reached", ".0%"),
     "diversity": ("diversity across z", ".2f"),
     "coverage": ("coverage", ".0%"),
+    "coverage_real": ("coverage by real", ".0%"),
     "kid_painted": ("KID painted", ".3f"),
     "kid_copy_paste": ("KID copy-paste", ".3f"),
     "kid_real": ("KID real floor", ".3f"),
@@ -151,7 +152,8 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
         "Contrast reached: share of first draws, before any redraw, whose 75th percentile of change inside the mask is "
         f"at least {metrics['min_contrast']:g} levels. Diversity: mean feature distance, inside the mask, of two "
         "latents on the same window and mask, over the mean distance of two real defects of the class. Coverage: share "
-        "of held-out real defects with a painted one nearer than their fifth real neighbour. KID: kernel distance to "
+        "of held-out real defects with a painted one nearer than their fifth real neighbour; by real, with a "
+        "training defect there. KID: kernel distance to "
         "held-out real defects (lower is better); copy-paste pastes the real defects of the same masks with a soft "
         "edge; the real floor is training against held-out. Features: "
         f"{metrics['features']}, not Inception; compare within this table only.",

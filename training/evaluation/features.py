@@ -27,6 +27,7 @@ NAME = f"{ENCODER} encoder of a U-Net trained to segment the real training group
 DECODER_CHANNELS = (64, 48, 32, 16, 16)  # a light decoder: only the encoder is kept
 STAGES = (1, 2, 3)  # of the encoder: 1/2, 1/4 and 1/8 of the window
 STANDARD_BATCHES = 24  # of real windows, that give features their unit
+CLIP = 3.0  # standard deviations; else the few features that an unseen part drives to ten decide a cubic kernel alone
 RING = 2  # pixels around a mask that count as the defect: its rim is part of it
 
 
@@ -42,22 +43,22 @@ class DefectFeatures(nn.Module):
     def __init__(self, encoder: nn.Module, channels: int) -> None:
         super().__init__()
         self.encoder, self.channels = encoder.eval().requires_grad_(False), channels
-        self.centre: Tensor | float = 0.0
-        self.scale: Tensor | float = 1.0
         probe = torch.zeros(1, channels + 1, 64, 64, dtype=torch.uint8)
-        self.num_features = self.forward(probe).shape[1]
-        del self.centre, self.scale
+        self.num_features = self._raw(probe).shape[1]
         self.register_buffer("centre", torch.zeros(self.num_features))
         self.register_buffer("scale", torch.ones(self.num_features))
 
     def standardise(self, packed: Sequence[Tensor]) -> None:
         """Give every feature mean 0 and standard deviation 1 over these real windows, so that each counts alike."""
-        raw = torch.cat([self(part) for part in packed]) * self.scale + self.centre
+        raw = torch.cat([self._raw(part) for part in packed])
         self.centre, self.scale = raw.mean(dim=0), raw.std(dim=0).clamp_min(1e-3 * raw.std().item() + 1e-6)
 
-    @torch.no_grad()
     def forward(self, packed: Tensor) -> Tensor:
-        """(B, C + 1, H, W) uint8, mask 0 or 255 in the last channel, to (B, num_features) float32."""
+        """(B, C + 1, H, W) uint8, mask 0 or 255 in the last channel, to (B, num_features) float32 in [-CLIP, CLIP]."""
+        return ((self._raw(packed) - self.centre) / self.scale).clamp(-CLIP, CLIP)
+
+    @torch.no_grad()
+    def _raw(self, packed: Tensor) -> Tensor:
         image = packed[:, :-1].float() / 127.5 - 1
         mask = F.max_pool2d((packed[:, -1:] > 127).float(), 2 * RING + 1, 1, RING)
         stages = self.encoder(image)
@@ -69,7 +70,7 @@ class DefectFeatures(nn.Module):
             mean = (feature * weight).sum(dim=(2, 3)) / total
             spread = ((feature - mean[:, :, None, None]).square() * weight).sum(dim=(2, 3)) / total
             vectors += [mean, spread.sqrt()]
-        return (torch.cat(vectors, dim=1) - self.centre) / self.scale
+        return torch.cat(vectors, dim=1)
 
     def embed(self, packed: Tensor) -> np.ndarray:
         """(N, C + 1, H, W) uint8, see `pack`, to (N, num_features) float64."""

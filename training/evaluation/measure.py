@@ -35,6 +35,7 @@ class ClassSamples:
         real: batches of one size of window each; `real` and `real_mask` are unseen defects.
         to_paint: likewise; `clean` is an unseen background, `fake_mask` a training shape, `donor` its real defect.
         real_spread: mean feature distance of two real defects of different groups.
+        real_coverage: share of the unseen defects that have a training defect like them; see `coverage`.
         groups: how many unseen groups the class has.
         defects: how many unseen defects.
     """
@@ -43,6 +44,7 @@ class ClassSamples:
     real: list[dict[str, np.ndarray]]
     to_paint: list[dict[str, np.ndarray]]
     real_spread: float
+    real_coverage: float
     groups: int
     defects: int
 
@@ -84,7 +86,12 @@ def collect_samples(
     everything = [*train, *unseen]
     vectors = [features.embed(pack([w.image], [w.mask == class_index + 1]))[0] for w in everything]
     spread = within_class_distance(np.stack(vectors), np.array([w.group for w in everything]))
-    return ClassSamples(class_index, real, to_paint, spread, len({w.group for w in unseen}), len(unseen))
+    unseen_vectors, train_vectors = (
+        np.concatenate([features.embed(pack(b["real"], b["real_mask"] == class_index + 1)) for b in batches])
+        for batches in (real, to_paint)
+    )
+    covered = coverage(unseen_vectors, train_vectors)
+    return ClassSamples(class_index, real, to_paint, spread, covered, len({w.group for w in unseen}), len(unseen))
 
 
 def _draw(windows: list[DefectWindow], backgrounds: Backgrounds, count: int, seed: int) -> dict[str, np.ndarray]:
@@ -133,7 +140,8 @@ def measure_class(
     Returns:
         draws; contrast_reached (share of first draws with a contrast of `MIN_CONTRAST` levels) and contrast_median;
         diversity (mean feature distance of two latents on one window and mask over that of two real defects);
-        kid_painted, coverage; kid_copy_paste and kid_real with `floors`; unseen_defects and unseen_groups.
+        kid_painted; coverage and coverage_real (of painted and of training defects); kid_copy_paste and kid_real with
+        `floors`; unseen_defects and unseen_groups.
     """
     value = samples.class_index + 1
     rng = np.random.default_rng(seed)
@@ -160,6 +168,7 @@ def measure_class(
         "diversity": mean_distance(joined["first"], joined["second"]) / samples.real_spread,
         "kid_painted": kid(joined["real"], joined["first"]),
         "coverage": coverage(joined["real"], joined["first"]),
+        "coverage_real": samples.real_coverage,
     }
     if floors:
         figures["kid_copy_paste"] = kid(joined["real"], joined["pasted"])
@@ -169,7 +178,7 @@ def measure_class(
 
 def means(classes: dict[str, dict[str, Any]]) -> dict[str, float]:
     """Return the mean over classes of every figure that is a share or a distance."""
-    keys = ("contrast_reached", "diversity", "kid_painted", "coverage", "kid_copy_paste", "kid_real")
+    keys = ("contrast_reached", "diversity", "kid_painted", "coverage", "coverage_real", "kid_copy_paste", "kid_real")
     return {
         key: float(np.mean([figures[key] for figures in classes.values()]))
         for key in keys

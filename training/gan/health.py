@@ -64,7 +64,7 @@ class Health:
             }
         )
 
-    def validation(self, diversity: float, coverage: float, images: int) -> list[str]:
+    def validation(self, diversity: float, coverage: float, real_coverage: float, images: int) -> list[str]:
         """Take the figures of a validation, see `training.evaluation.measure`; returns new complaints."""
         if images <= BLIND_IMAGES:
             return []
@@ -73,8 +73,9 @@ class Health:
                 "same": diversity < 0.1
                 and f"mode collapse: on validation windows two latents differ by {diversity:.2f} of what two real "
                 "defects do; raise --diversity-weight",
-                "coverage": coverage < 0.2
-                and f"mode coverage: only {coverage:.0%} of the real validation defects have a painted one like them",
+                "coverage": coverage < 0.4 * real_coverage
+                and f"mode coverage: only {coverage:.0%} of the real validation defects have a painted one like them, "
+                f"{real_coverage:.0%} have a real training defect like them",
             }
         )
 

@@ -220,7 +220,8 @@ class GANTrainer:
         figures = self.validate(self.average)
         flat = {f"validation_{key}": figures[key] for key in ("kid", "diversity", "contrast_reached", "coverage")}
         self._record(flat, writer)
-        self._say(self.health.validation(figures["diversity"], figures["coverage"], self.images_seen))
+        covered = figures["coverage"], figures["coverage_real"]
+        self._say(self.health.validation(figures["diversity"], *covered, self.images_seen))
         if self.best is None or figures["kid"] < self.best["kid"]:
             self.best = {**figures, "images": self.images_seen}
             write_checkpoint(self.out / BEST, self.average.state_dict())
