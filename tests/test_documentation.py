@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 
 from albu_gan import GANDefectInpaint, bundled_names
 from albu_gan.hub import find_weights
+from training.datasets.__main__ import build_parser as datasets_parser
+from training.gan.__main__ import build_parser as gan_parser
+from training.study.__main__ import build_parser as study_parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,9 +38,25 @@ def test_the_tables_of_the_readme_are_those_of_the_committed_json() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_files_that_the_readme_links_to_exist() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))])
+def test_files_that_a_page_links_to_exist(page: str) -> None:
+    path = ROOT / page
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_commands_of_the_documentation_have_the_flags_that_they_show() -> None:
+    parsers = {"training.gan": gan_parser(), "training.datasets": datasets_parser(), "training.study": study_parser()}
+    checked = 0
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        blocks = re.findall(r"```\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        text = "\n".join(blocks).replace("\\\n", " ")
+        for line in re.findall(r"(?:python|launch|--nproc-per-node 2) -m (training\.[^\n&#]+)", text):
+            module, *words = shlex.split(line)
+            if module in parsers:
+                parsers[module].parse_args(words)
+                checked += 1
+    assert checked > 8
 
 
 @pytest.mark.parametrize("name", ["bsdata-pitting-v1", "magnetic-tile-v1"])
