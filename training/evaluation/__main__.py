@@ -47,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--feature-steps", type=int, default=400, help="training steps of the feature network")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", choices=("held_out", "validation"), default="held_out", help="groups to measure on")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="to measure on")
     parser.add_argument("--compare", help="other weights, measured on the same windows; beside these in the card")
     parser.add_argument("--write-card", action="store_true", help="write metrics, card and picture into the folder")
     arguments = parser.parse_args(argv)
@@ -70,7 +71,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
         _require_same_kind(weights, dataset)
     sides = _sides(folder, other, dataset, arguments.side)
     features = _features(sides["train"], dataset, config.window_sizes, arguments)
-    painter = DefectInpainter(folder)  # loads the very file that ships
+    painter = DefectInpainter(folder, arguments.device)  # loads the very file that ships
     classes: dict[str, Any] = {}
     compared: dict[str, Any] = {}
     rows: list[list[np.ndarray]] = []
@@ -90,7 +91,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
             painter_of(painter.network), painter.latent_dim, samples, features, arguments.seed
         )
         if other is not None:
-            network = DefectInpainter(other).network
+            network = DefectInpainter(other, arguments.device).network
             compared[name] = measure_class(
                 painter_of(network), network.config.latent_dim, samples, features, arguments.seed, floors=False
             )
@@ -157,10 +158,11 @@ def _features(
     arguments: argparse.Namespace,
 ) -> DefectFeatures:
     if arguments.features is not None and arguments.features.is_file():
-        return DefectFeatures.load(arguments.features, dataset.channels)
+        return DefectFeatures.load(arguments.features, dataset.channels).to(arguments.device)
     steps = arguments.feature_steps
     batches = WindowBatches(*train, 8, window_sizes, 0.0, arguments.seed, steps)
-    features = train_features(batches, dataset.channels, len(dataset.class_names), steps, arguments.seed)
+    classes = len(dataset.class_names)
+    features = train_features(batches, dataset.channels, classes, steps, arguments.seed, arguments.device)
     if arguments.features is not None:
         features.save(arguments.features)
     return features

@@ -81,7 +81,7 @@ class DefectFeatures(nn.Module):
         """Write the encoder under a temporary name and rename it (safetensors)."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        save_file({name: tensor.contiguous() for name, tensor in self.state_dict().items()}, partial)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}, partial)
         partial.replace(path)
 
     @classmethod
@@ -107,7 +107,14 @@ def pack(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(layers)).permute(0, 3, 1, 2).contiguous()
 
 
-def train_features(batches: WindowBatches, channels: int, num_classes: int, steps: int, seed: int) -> DefectFeatures:
+def train_features(
+    batches: WindowBatches,
+    channels: int,
+    num_classes: int,
+    steps: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> DefectFeatures:
     """Train a small U-Net on real windows and return its encoder's features.
 
     Args:
@@ -116,6 +123,7 @@ def train_features(batches: WindowBatches, channels: int, num_classes: int, step
         num_classes: without the background.
         steps: of training.
         seed: of the initial weights.
+        device: to train on, and where the features then are.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -126,11 +134,12 @@ def train_features(batches: WindowBatches, channels: int, num_classes: int, step
             classes=num_classes + 1,
             decoder_channels=DECODER_CHANNELS,
         )
+    network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
     dice = smp.losses.DiceLoss("multiclass")
     for step in tqdm(range(steps), desc="features", unit="step"):
-        batch = {key: torch.from_numpy(value) for key, value in batches[step].items()}
+        batch = {key: torch.from_numpy(value).to(device) for key, value in batches[step].items()}
         clean = torch.zeros_like(batch["real_mask"])
         image = torch.cat([image_tensor(batch["real"]), image_tensor(batch["clean"])])
         target = torch.cat([batch["real_mask"], clean]).long()
@@ -140,7 +149,7 @@ def train_features(batches: WindowBatches, channels: int, num_classes: int, step
         loss.backward()
         optimizer.step()
         schedule.step()
-    features = DefectFeatures(network.encoder, channels)
+    features = DefectFeatures(network.encoder.cpu(), channels)
     drawn = [batches[step] for step in range(min(STANDARD_BATCHES, steps))]
     features.standardise([pack(batch["real"], batch["real_mask"] > 0) for batch in drawn])
-    return features
+    return features.to(device)

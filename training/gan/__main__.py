@@ -252,6 +252,7 @@ def _make_trainer(
                 dataset.channels,
                 arguments.out,
                 arguments.features,
+                accelerator.device,
             )
         else:
             warnings.warn("no validation groups: the last generator is exported, not the best one", stacklevel=2)

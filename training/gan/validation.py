@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from albu_gan.generators import DefectGenerator
 from training.evaluation.features import DefectFeatures, train_features
 from training.evaluation.measure import ClassSamples, collect_samples, means, measure_class, painter_of
@@ -54,6 +56,7 @@ def build_validator(
     channels: int,
     out: Path,
     features_path: Path | None = None,
+    device: torch.device | str = "cpu",
 ) -> Validator | None:
     """Train (or read) the features and draw the windows; None if no class has a validation defect.
 
@@ -67,15 +70,16 @@ def build_validator(
         channels: of the images.
         out: folder of the run; the features are kept there for a resumed run.
         features_path: features that an earlier run trained on the same training groups.
+        device: for the features.
     """
     path = features_path or out / FEATURES
     if path.is_file() or features_path is not None:
-        features = DefectFeatures.load(path, channels)
+        features = DefectFeatures.load(path, channels).to(device)
     else:
         batches = WindowBatches(
             train, train_backgrounds, 8, config.window_sizes, 0.0, config.seed, config.feature_steps
         )
-        features = train_features(batches, channels, len(class_names), config.feature_steps, config.seed)
+        features = train_features(batches, channels, len(class_names), config.feature_steps, config.seed, device)
         features.save(path)
     found = [
         collect_samples(train, validation, validation_backgrounds, index, DRAWS, features, seed=1)

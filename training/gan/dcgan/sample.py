@@ -89,7 +89,8 @@ def sample_shapes(dcgan: DCGAN, count: int, class_index: int, seed: int, borders
     if not config.masks_only:
         raise ValueError("this dcgan was trained on pairs, whose masks have no size of their own; use --masks-only")
     _check(dcgan, count, class_index)
-    rng, decode = np.random.default_rng((seed, class_index)), _decoder(dcgan, seed)
+    rng = np.random.default_rng((seed, class_index))
+    decode = _decoder(dcgan, int(rng.integers(2**63)))  # classes of one seed do not share latents, and so look alike
     rows = np.array(dcgan.sizes[dcgan.class_names[class_index]])
     if not borders:
         inside = rows[~rows[:, 1:].any(axis=1)]
