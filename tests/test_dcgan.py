@@ -191,6 +191,11 @@ def test_shapes_are_tight_connected_and_as_large_as_real_ones() -> None:
     assert min(sides) >= 8 and max(sides) <= 75 and max(sides) > 2 * min(sides)
 
 
+def test_classes_of_one_seed_do_not_share_latents() -> None:
+    a, b = (sample_shapes(disc_dcgan(), 8, class_index, seed=0) for class_index in (1, 2))
+    assert [shape.mask.shape for shape in a] != [shape.mask.shape for shape in b]
+
+
 def test_shapes_at_the_border_are_made_only_when_asked_for() -> None:
     assert any(shape.edges == (True, False, False, False) for shape in sample_shapes(disc_dcgan(), 60, 1, 0, True))
     assert not any(any(shape.edges) for shape in sample_shapes(disc_dcgan(), 60, 1, 0))
