@@ -346,6 +346,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
         ({"window_sizes": (64, 64)}, "window_sizes must be ascending"),
         ({"window_sizes": (60,)}, "window_sizes must be ascending multiples of 16"),
         ({"precision": "fp64"}, "unknown precision 'fp64'; known: auto, bf16, no"),
+        ({"generator": "dcgan"}, "no window to paint into; .* python -m training.gan.dcgan"),
         ({"generator": "unet"}, "unknown generator 'unet'; known: .*default.*pix2pix"),
         ({"discriminator_channels": (8,)}, "discriminator_channels must be two widths"),
         ({"diversity_cap": 0.0}, "diversity_cap must be positive"),

@@ -64,7 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
         elif isinstance(field.default, bool):
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
         else:
-            group.add_argument(flag, type=type(field.default), choices=CHOICES.get(field.name), default=None)
+            choices = (*CHOICES["generator"], "dcgan") if field.name == "generator" else CHOICES.get(field.name)
+            group.add_argument(flag, type=type(field.default), choices=choices, default=None)
     return parser
 
 

@@ -63,6 +63,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for field in ("window_sizes", "generator_channels", "discriminator_channels"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
+        if self.generator == "dcgan":
+            raise ValueError("dcgan has no window to paint into; train it with python -m training.gan.dcgan")
         for field, known in CHOICES.items():
             if getattr(self, field) not in known:
                 raise ValueError(f"unknown {field} {getattr(self, field)!r}; known: {', '.join(known)}")
