@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from albu_gan.weights_folder import CARD, CONFIG, WeightsConfig, WeightsError, read_folder
+from training.atomic import write_json, write_text
 
 PICTURE = "preview.png"
 
@@ -178,16 +178,9 @@ def main(argv: list[str] | None = None) -> int:
     limits = [*config.training.get("limits", []), *arguments.limit]
     config = replace(config, training={**config.training, "limits": limits})
     picture = (arguments.folder / PICTURE).is_file()
-    write_text(arguments.folder / CONFIG, json.dumps(config.to_dict(), indent=1))
+    write_json(arguments.folder / CONFIG, config.to_dict())
     write_text(arguments.folder / CARD, model_card(config, picture=picture))
     return 0
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from training.datasets.atomic import write_json
+from training.atomic import write_json
 from training.datasets.errors import DataError
 from training.datasets.formats import add_data_arguments, dataset_from_arguments
 from training.datasets.near_duplicates import Leak, NearDuplicates

@@ -18,7 +18,8 @@ from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import grid, outline, write_png
 from albu_gan.weights_folder import CARD, CONFIG, WeightsError, WeightsFolder
-from training.card import PICTURE, model_card, write_text
+from training.atomic import write_json, write_text
+from training.card import PICTURE, model_card
 from training.datasets import DataError, DefectDataset, Split, add_data_arguments, dataset_from_arguments
 from training.evaluation.features import NAME, DefectFeatures, train_features
 from training.evaluation.measure import (
@@ -108,18 +109,25 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
         "commit": current_commit(),
         "hardware": hardware(),
         "torch": torch.__version__,
-        **({"compared": {"name": arguments.compare, "classes": compared}} if other else {}),
+        **({"compared": {"name": _described(other), "means": means(compared), "classes": compared}} if other else {}),
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_text(arguments.out / "metrics.json", json.dumps(metrics, indent=1))
+    write_json(arguments.out / "metrics.json", metrics)
     titles = ["real, mask", "real", "clean", "mask", *(f"painted, z{i + 1}" for i in range(LATENTS))]
     write_png(arguments.out / "sheet.png", grid(rows, (128, 128), titles))
     if arguments.write_card:
         described = dataclasses.replace(config, metrics=metrics)
         write_png(folder.path / PICTURE, contact_sheet([painter], sample_images(), arguments.seed))
-        write_text(folder.path / CONFIG, json.dumps(described.to_dict(), indent=1))
+        write_json(folder.path / CONFIG, described.to_dict())
         write_text(folder.path / CARD, model_card(described, picture=True))
     print(arguments.out / "sheet.png")
+
+
+def _described(folder: WeightsFolder) -> str:
+    """Name and commit of weights, since new weights may have the name of old ones."""
+    training = folder.config.training
+    commit = str(training.get("commit", ""))[:7]
+    return f"{training.get('name', folder.name)}{f' of commit {commit}' if commit else ''}"
 
 
 def _require_same_kind(folder: WeightsFolder, dataset: DefectDataset) -> None:

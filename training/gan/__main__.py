@@ -18,7 +18,7 @@ from accelerate import Accelerator
 from albu_gan.generators import DefectGenerator, build_generator, default_config
 from albu_gan.hub import find_weights
 from albu_gan.weights_folder import WeightsError
-from training.card import write_text
+from training.atomic import write_json
 from training.datasets import (
     DataError,
     DefectDataset,
@@ -135,7 +135,7 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         arguments.out.mkdir(parents=True, exist_ok=True)
         described = {"data": str(arguments.data), "format": arguments.format, "init": arguments.init}
         settings = {**config.to_dict(), **described, "split": dataclasses.asdict(split)}
-        write_text(arguments.out / CONFIG, json.dumps(settings, indent=1))
+        write_json(arguments.out / CONFIG, settings)
     trainer = _make_trainer(arguments, config, dataset, sides, generator, accelerator)
     if arguments.resume:
         trainer.resume()

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from training.card import write_text
+from training.atomic import write_text
 from training.study.settings import BASE, SETTINGS
 
 TABLES = ("generators", "losses", "terms")

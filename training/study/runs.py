@@ -12,7 +12,7 @@ from typing import Any
 
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
-from training.card import write_text
+from training.atomic import write_json
 from training.datasets import DefectDataset, Split
 from training.evaluation.features import DefectFeatures
 from training.evaluation.measure import ClassSamples, collect_samples, means, measure_class, painter_of
@@ -112,4 +112,4 @@ def describe_run(name: str, run: Path, measured: dict[str, Any], kimg: float, se
 def write_result(folder: Path, result: dict[str, Any]) -> None:
     """Write one JSON under a temporary name and rename it."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / f"{result['name']}.json", json.dumps(result, indent=1) + "\n")
+    write_json(folder / f"{result['name']}.json", result)

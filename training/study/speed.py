@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from statistics import median
@@ -10,7 +9,7 @@ from statistics import median
 import torch
 
 from albu_gan.generators import ARCHITECTURES, build_generator, composite, default_config
-from training.card import write_text
+from training.atomic import write_json
 from training.provenance import current_commit, hardware
 
 SIDE = 128
@@ -66,5 +65,5 @@ def measure_speed(path: Path, rounds: int) -> None:
         "hardware": hardware(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(result, indent=1) + "\n")
+    write_json(path, result)
     print(path)

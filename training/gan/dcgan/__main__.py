@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
 import torch
 
-from training.card import write_text
+from training.atomic import write_json
 from training.datasets import DataError, add_data_arguments, dataset_from_arguments, split_by_group
 from training.gan.config import with_overrides
 from training.gan.dcgan.config import PRESETS, DCGANConfig
@@ -118,7 +117,7 @@ def train(arguments: argparse.Namespace, config: DCGANConfig) -> None:
         fixed = collect(PairBatches(windows, names, 16, seed + 1, length), len(names))
     out.mkdir(parents=True, exist_ok=True)
     described = {"data": str(arguments.data), "format": arguments.format, "split": dataclasses.asdict(split)}
-    write_text(out / "config.json", json.dumps({**config.to_dict(), **described}, indent=1))
+    write_json(out / "config.json", {**config.to_dict(), **described})
     generator = trainer.run(batches, fixed, arguments.workers)
     provenance = {
         "data": type(dataset).__name__,
