@@ -65,7 +65,16 @@ def test_a_step_moves_both_networks_and_the_average_and_gives_figures_now_and_th
     figures = step(make_batch(), 0, 0)
     after = [weights(m) for m in (step.generator, step.discriminator, step.average)]
     assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    expected = {"loss_d", "loss_g", "d_accuracy", "g_gradient_norm", "latent_spread", "penalty", "low_frequency"}
+    expected = {
+        "loss_d",
+        "loss_g",
+        "d_accuracy",
+        "adversarial_gradient_norm",
+        "g_gradient_norm",
+        "latent_spread",
+        "penalty",
+        "low_frequency",
+    }
     assert expected <= figures.keys() and all(np.isfinite(value) for value in figures.values())
     assert step(make_batch(), 1, 6) == {}
     assert all(p.requires_grad for p in step.discriminator.parameters())

@@ -129,7 +129,16 @@ def test_a_run_logs_figures_that_are_numbers(finished: Path) -> None:
     lines = [json.loads(line) for line in (finished / "stats.jsonl").read_text().splitlines()]
     assert lines and all(math.isfinite(value) for line in lines for value in line.values())
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
-    figures = {"step", "images", "loss_d", "loss_g", "effect", "latent_spread", "g_gradient_norm", "data_wait"}
+    figures = {
+        "step",
+        "images",
+        "loss_d",
+        "loss_g",
+        "effect",
+        "latent_spread",
+        "adversarial_gradient_norm",
+        "data_wait",
+    }
     assert figures <= lines[0].keys()
     validated = [line for line in lines if "validation_kid" in line]
     assert len(validated) == 2 and {"validation_diversity", "validation_coverage"} <= validated[0].keys()

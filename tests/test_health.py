@@ -6,7 +6,7 @@ import pytest
 
 from training.gan.health import BLIND_IMAGES, RECENT, Health
 
-GOOD = {"loss_d": 0.6, "d_accuracy": 0.75, "g_gradient_norm": 1.0, "latent_spread": 0.5}
+GOOD = {"loss_d": 0.6, "d_accuracy": 0.75, "adversarial_gradient_norm": 1.0, "latent_spread": 0.5}
 
 
 def complaints(later: dict[str, float], images: int = 1000, solved: float | None = 0.0) -> list[str]:
@@ -24,7 +24,10 @@ def test_a_healthy_run_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("later", "said"),
     [
-        ({"loss_d": 0.001, "d_accuracy": 1.0, "g_gradient_norm": 0.01}, "vanishing gradient: .*100%.*0.01 of what"),
+        (
+            {"loss_d": 0.001, "d_accuracy": 1.0, "adversarial_gradient_norm": 0.01},
+            "vanishing gradient: .*100%.*0.01 of what",
+        ),
         ({"loss_d": 0.001, "d_accuracy": 1.0}, "the discriminator has won"),
         ({"latent_spread": 0.01}, "mode collapse: two latents on one window differ by 0.01, of 0.6 asked for"),
     ],
@@ -41,7 +44,7 @@ def test_a_discriminator_that_guesses_is_told_of_after_a_while() -> None:
 
 
 def test_a_critic_has_no_loss_at_which_it_has_won_but_a_generator_without_gradient_is_told_of() -> None:
-    (text,) = complaints({"loss_d": -50.0, "d_accuracy": 1.0, "g_gradient_norm": 1e-3}, solved=None)
+    (text,) = complaints({"loss_d": -50.0, "d_accuracy": 1.0, "adversarial_gradient_norm": 1e-3}, solved=None)
     assert text.startswith("vanishing gradient")
 
 

@@ -31,23 +31,23 @@ class Health:
         """Take the figures of a logged step; returns new complaints."""
         self.recent.append(figures)
         if len(self.first_gradients) < RECENT:
-            self.first_gradients.append(figures["g_gradient_norm"])
+            self.first_gradients.append(figures["adversarial_gradient_norm"])
         if len(self.recent) < RECENT:
             return []
         now = {
             key: median(f[key] for f in self.recent if key in f)
-            for key in ("loss_d", "d_accuracy", "g_gradient_norm", "latent_spread")
+            for key in ("loss_d", "d_accuracy", "adversarial_gradient_norm", "latent_spread")
             if any(key in f for f in self.recent)
         }
-        ratio = now["g_gradient_norm"] / max(median(self.first_gradients), 1e-12)
+        ratio = now["adversarial_gradient_norm"] / max(median(self.first_gradients), 1e-12)
         won = now["d_accuracy"] > 0.97 and (self.solved is None or now["loss_d"] < self.solved + 0.05)
         return self._new(
             {
                 "vanishing": won
                 and ratio < 0.1
                 and f"vanishing gradient: the discriminator tells {now['d_accuracy']:.0%} of the samples apart and the "
-                f"generator's gradient is down to {ratio:.2g} of what it was; use another --loss (rpgan, hinge), raise "
-                "--gamma, or lower --discriminator-learning-rate",
+                f"gradient it gives the generator is down to {ratio:.2g} of what it was; use another --loss (rpgan, "
+                "hinge), raise --gamma, or lower --discriminator-learning-rate",
                 "saturated": won
                 and ratio >= 0.1
                 and f"the discriminator has won (loss {now['loss_d']:.3g}, {now['d_accuracy']:.0%} told apart), but "

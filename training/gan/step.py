@@ -138,10 +138,13 @@ class GANStep:
             spread = gray_spread(fake[:half], fake[half : 2 * half], inside[:half])
             total_g = total_g + config.diversity_weight * shortfall(spread, config.diversity_cap)
         self._require_finite("generator", total_g, step)
+        logged = step % LOG_STEPS == 0
+        # What the discriminator alone says to the fakes: other terms would hide that it has stopped saying anything.
+        adversarial = torch.autograd.grad(g_loss, fake, retain_graph=True)[0].norm() if logged else None
         self._descend(self.optimizer_g, self.generator, total_g)
         self.discriminator.requires_grad_(True)
         self._update_average(len(real) * self.accelerator.num_processes, images_seen)
-        if step % LOG_STEPS:
+        if not logged:
             return {}
         with torch.no_grad():
             figures = {
@@ -150,6 +153,7 @@ class GANStep:
                 "d_accuracy": ((real_logits > fake_logits).float().mean()),
                 "low_frequency": low_frequency,
                 "effect": masked_mean((fake - clean).abs(), inside).mean(),
+                "adversarial_gradient_norm": adversarial,
                 "g_gradient_norm": gradient_norm(self.generator),
                 "d_gradient_norm": gradient_norm(self.discriminator),
             }
