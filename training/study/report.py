@@ -11,6 +11,7 @@ from training.atomic import write_text
 from training.study.settings import BASE, SETTINGS
 
 TABLES = ("generators", "losses", "terms")
+TITLES = {"generators": "generator", "losses": "loss", "terms": "what is changed"}
 COLUMNS = {  # key in `means`: title, format
     "kid_painted": ("KID", ".2f"),
     "diversity": ("diversity", ".2f"),
@@ -42,7 +43,7 @@ def read_results(folder: Path) -> dict[str, dict[str, Any]]:
 def table(which: str, results: dict[str, dict[str, Any]], speed: dict[str, Any] | None) -> str:
     """Return one Markdown table; the base setting is its first row."""
     timed = which == "generators" and speed is not None
-    titles = [which[:-1], *(("parameters", "forward", "training step") if timed else ()), "minutes"]
+    titles = [TITLES[which], *(("parameters", "forward", "training step") if timed else ()), "minutes"]
     titles += [title for title, _ in COLUMNS.values()] + ["D tells apart", "gradient", "what the run said"]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
     for name, result in results.items():

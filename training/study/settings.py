@@ -47,7 +47,7 @@ SETTINGS: dict[str, Setting] = {
     "lsgan": Setting("losses", "`lsgan`", {"loss": "lsgan"}),
     "hinge": Setting("losses", "`hinge`", {"loss": "hinge"}),
     "wgan": Setting("losses", "`wgan` (clipped weights)", {"loss": "wgan"}),
-    "wgan-gp": Setting("losses", "`wgan-gp`", {"loss": "wgan-gp"}),
+    "wgan-gp": Setting("losses", "`wgan-gp`, penalty at every step", {"loss": "wgan-gp", "penalty_interval": 1}),
     "rpgan-no-penalty": Setting("losses", "`rpgan` without R1 + R2", {"penalty": "none"}),
     "no-augment": Setting("terms", "without DiffAugment", {"augment": False}),
     "no-ema": Setting("terms", "without the average (EMA)", {"ema_kimg": 0.0}),
