@@ -103,7 +103,9 @@ def test_standardised_features_have_unit_spread_over_the_windows_they_were_given
     assert 0.85 < np.median(vectors.std(axis=0)) <= 1.01 and np.abs(vectors).max() <= 3
     features.standardise(windows)  # again changes nothing
     np.testing.assert_allclose(features.embed(torch.cat(windows)), vectors, atol=2e-2)
+    features.steps = 7
     features.save(tmp_path / "features.safetensors")
+    assert DefectFeatures.load(tmp_path / "features.safetensors", 1).steps == 7
     loaded = DefectFeatures.load(tmp_path / "features.safetensors", 1)
     np.testing.assert_allclose(loaded.embed(windows[0]), features.embed(windows[0]), atol=1e-5)
     with pytest.raises(DataError, match=r"features.safetensors: no resnet18 for images of 3 channel"):

@@ -103,7 +103,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
         "means": means(classes),
         "min_contrast": MIN_CONTRAST,
         "features": NAME,
-        "feature_steps": arguments.feature_steps,
+        "feature_steps": features.steps,
         "seed": arguments.seed,
         "side": arguments.side,
         "commit": current_commit(),

@@ -13,7 +13,7 @@ import numpy as np
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -42,6 +42,7 @@ class DefectFeatures(nn.Module):
 
     def __init__(self, encoder: nn.Module, channels: int) -> None:
         super().__init__()
+        self.steps: int | None = None  # of the encoder's training, where they are known
         self.encoder, self.channels = encoder.eval().requires_grad_(False), channels
         probe = torch.zeros(1, channels + 1, 64, 64, dtype=torch.uint8)
         self.num_features = self._raw(probe).shape[1]
@@ -80,8 +81,9 @@ class DefectFeatures(nn.Module):
     def save(self, path: Path) -> None:
         """Write the encoder under a temporary name and rename it (safetensors)."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        metadata = {} if self.steps is None else {"steps": str(self.steps)}
         partial = path.with_name(f".{path.name}.partial")
-        save_file({name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}, partial)
+        save_file({name: tensor.cpu().contiguous() for name, tensor in self.state_dict().items()}, partial, metadata)
         partial.replace(path)
 
     @classmethod
@@ -94,10 +96,13 @@ class DefectFeatures(nn.Module):
         features = cls(smp.encoders.get_encoder(ENCODER, in_channels=channels, weights=None), channels)
         try:
             features.load_state_dict(load_file(path))
+            with safe_open(path, framework="pt") as file:
+                steps = (file.metadata() or {}).get("steps")
         except (OSError, SafetensorError, RuntimeError) as err:
             raise DataError(
                 f"{path}: no {ENCODER} for images of {channels} channel(s); let the command train the features again"
             ) from err
+        features.steps = int(steps) if steps else None
         return features
 
 
@@ -150,6 +155,7 @@ def train_features(
         optimizer.step()
         schedule.step()
     features = DefectFeatures(network.encoder.cpu(), channels)
+    features.steps = steps
     drawn = [batches[step] for step in range(min(STANDARD_BATCHES, steps))]
     features.standardise([pack(batch["real"], batch["real_mask"] > 0) for batch in drawn])
     return features.to(device)
