@@ -51,10 +51,10 @@ class Health:
                 "saturated": won
                 and ratio >= 0.1
                 and f"the discriminator has won (loss {now['loss_d']:.3g}, {now['d_accuracy']:.0%} told apart), but "
-                "the generator still gets gradients; with few images it may have learned them by heart: raise --gamma",
+                "the generator still gets gradients; with few images it may have learned them by heart; raise --gamma",
                 "blind": images > BLIND_IMAGES
                 and now["d_accuracy"] < 0.55
-                and f"the discriminator tells only {now['d_accuracy']:.0%} apart, which is guessing: raise "
+                and f"the discriminator tells only {now['d_accuracy']:.0%} apart, which is guessing; raise "
                 "--discriminator-learning-rate or lower --gamma",
                 "collapse": self.diversity_cap is not None
                 and "latent_spread" in now

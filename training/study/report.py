@@ -68,7 +68,7 @@ def _base_label(which: str) -> str:
 
 def _said(complaints: list[str]) -> str:
     """The complaints of a run, without what to do about them."""
-    return "; ".join(text.split(": ", 1)[1].split(";")[0] for text in complaints) or "nothing"
+    return "; ".join(text.split(": ", 1)[1].split(";")[0].split(": raise")[0] for text in complaints) or "nothing"
 
 
 def floors(results: dict[str, dict[str, Any]]) -> str:
