@@ -24,6 +24,7 @@ from albu_gan.generators import GeneratorConfig, build_generator
 from albu_gan.hub import find_weights
 from albu_gan.masks import MaskBank, Shape
 from albu_gan.weights_folder import MASKS, WeightsConfig, write_folder
+from tests.test_gan_training import checkpoint, tensors
 from training.gan.dcgan import load_dcgan, sample_pairs
 from training.gan.dcgan.__main__ import main
 from training.gan.dcgan.data import PairBatches, ShapeBatches
@@ -92,19 +93,6 @@ def finished(data: Path) -> dict[str, Path]:
     assert main(arguments(data, runs["pairs"])) == 0
     assert main(arguments(data, runs["shapes"], "--masks-only")) == 0
     return runs
-
-
-def checkpoint(out: Path) -> dict[str, Any]:
-    return dict(torch.load(out / "checkpoints" / "last.pt", weights_only=True))
-
-
-def tensors(values: Any, path: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor in nested dicts and lists, with its place."""
-    if isinstance(values, torch.Tensor):
-        yield path, values
-    elif isinstance(values, (dict, list)):
-        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
-            yield from tensors(value, f"{path}.{key}")
 
 
 def assert_same_training(out: Path, finished: Path) -> None:

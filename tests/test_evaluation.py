@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from albu_gan.hub import find_weights
 from albu_gan.weights_folder import read_folder
 from tests.conftest import CLASSES, make_weights
 from tests.test_gan_training import PATTERN, arguments, write_labelme
@@ -251,7 +250,3 @@ def test_data_without_the_held_out_groups_is_a_clear_error(
     pattern = ["--group-pattern", r"_\d"]
     assert main([*command(run / "weights", data, tmp_path / "out"), *pattern]) == 1
     assert "none of the groups" in capfd.readouterr().err
-
-
-def test_bundled_weights_can_be_opened_for_measuring() -> None:
-    assert find_weights("magnetic-tile-v1").config.training["held_out_groups"]
