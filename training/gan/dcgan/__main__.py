@@ -97,7 +97,8 @@ def train(arguments: argparse.Namespace, config: DCGANConfig) -> None:
     out, seed = arguments.out, config.seed
     dataset = dataset_from_arguments(arguments)
     names = dataset.class_names
-    split = split_by_group(dataset.records, names, config.train_fraction, config.split_seed)
+    fractions = (config.train_fraction, config.split_seed, config.validation_fraction)
+    split = split_by_group(dataset.records, names, *fractions)
     trainer = DCGANTrainer(config, len(names), dataset.channels, out)
     if arguments.resume:
         trainer.resume()
@@ -124,6 +125,7 @@ def train(arguments: argparse.Namespace, config: DCGANConfig) -> None:
         "source": dataset.source,
         "licence": dataset.licence,
         "train_groups": list(split.train),
+        "validation_groups": list(split.validation),
         "held_out_groups": list(split.held_out),
         "images_seen": trainer.images_seen,
         "steps": trainer.step,

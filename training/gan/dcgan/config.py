@@ -20,6 +20,7 @@ class DCGANConfig:
     total_kimg: float = 60.0  # length of the training: thousands of fakes shown to the discriminator
     batch_size: int = 16
     train_fraction: float = 0.67  # share of the groups trained on; the others are held out
+    validation_fraction: float = 0.15  # share of the groups left out too: those that `training.gan` chooses on
     split_seed: int = 0
     seed: int = 0
     loss: str = "rpgan"  # of training.gan.losses.LOSSES one that needs no other penalty than R1 + R2
