@@ -11,7 +11,7 @@ from albu_gan.weights_folder import WeightsError
 from training.datasets import DataError, add_data_arguments, dataset_from_arguments, split_by_group
 from training.evaluation.features import DefectFeatures, train_features
 from training.gan.config import TrainConfig
-from training.study.report import TABLES, write_report
+from training.study.report import TABLES, budget_folder, write_report
 from training.study.runs import Measure, describe_run, run_setting, write_result
 from training.study.settings import BASE, COMMON, SETTINGS
 from training.study.sheets import compare, latent_sheet
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train and measure; what is done is skipped")
     add_data_arguments(run)
     run.add_argument("--out", type=Path, required=True, help="folder for the runs")
-    run.add_argument("--results", type=Path, default=DOCS, help="folder for one JSON a setting")
+    run.add_argument("--results", type=Path, default=DOCS, help="folder for a folder a budget, of one JSON a setting")
     run.add_argument("--only", nargs="+", choices=sorted(SETTINGS), help="some of the settings")
     run.add_argument("--kimg", type=float, default=5.0, help="length of each training")
     run.add_argument("--seed", type=int, default=0)
@@ -76,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """Train and measure every setting that has no JSON yet."""
-    missing = [name for name in arguments.only or SETTINGS if not (arguments.results / f"{name}.json").is_file()]
+    results = budget_folder(arguments.results, arguments.kimg)
+    missing = [name for name in arguments.only or SETTINGS if not (results / f"{name}.json").is_file()]
     if not missing:
         print("every setting is done")
         return
@@ -103,7 +104,7 @@ def run(arguments: argparse.Namespace) -> None:
     for name in missing:
         folder = run_setting(name, data, arguments.out, arguments.kimg, arguments.seed)
         result = describe_run(name, folder, measure(folder), arguments.kimg, arguments.seed)
-        write_result(arguments.results, result)
+        write_result(results, result)
         print(name, {key: round(value, 3) for key, value in result["means"].items()}, flush=True)
 
 

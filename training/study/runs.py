@@ -10,16 +10,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from torch import nn
+
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
 from training.atomic import write_json
 from training.datasets import DefectDataset, Split
 from training.evaluation.features import DefectFeatures
 from training.evaluation.measure import ClassSamples, collect_samples, means, measure_class, painter_of
+from training.gan.dcgan.folder import load_dcgan
 from training.provenance import current_commit, hardware
+from training.study.decoder import measure_decoder
 from training.study.settings import COMMON, SETTINGS, flags
 from training.windows import cut_defects, load_backgrounds
 
+WEIGHTS, DECODER = "weights", "dcgan"  # what a run leaves behind
 DRAWS = 96  # painted windows a class
 EARLY, LATE = 5, 5  # logged steps at the beginning and the end of a run that its gradients are compared at
 
@@ -30,11 +35,12 @@ def run_setting(name: str, data: Sequence[str], out: Path, kimg: float, seed: in
     Raises:
         subprocess.CalledProcessError: if the training fails.
     """
-    run = out / name
-    if (run / "weights" / "config.json").is_file():
+    run, setting = out / name, SETTINGS[name]
+    if (run / (DECODER if setting.decoder_only else WEIGHTS) / "config.json").is_file():
         return run
-    common = {**COMMON, **SETTINGS[name].changes, "total_kimg": kimg, "seed": seed}
-    command = [sys.executable, "-m", "training.gan", *data, "--out", str(run), *flags(common)]
+    module, common = ("training.gan.dcgan", {}) if setting.decoder_only else ("training.gan", COMMON)
+    changes = {**common, **setting.changes, "total_kimg": kimg, "seed": seed}
+    command = [sys.executable, "-m", module, *data, "--out", str(run), *flags(changes)]
     if (run / "checkpoints" / "last.pt").is_file():
         command.append("--resume")
     subprocess.run(command, check=True)
@@ -65,8 +71,11 @@ class Measure:
         self.samples: list[ClassSamples] = [sample for sample in found if sample is not None]
 
     def __call__(self, run: Path) -> dict[str, Any]:
-        """Return the figures of a run's weights, class by class, and their means."""
-        painter = DefectInpainter(find_weights(str(run / "weights")))
+        """Return the figures of a run, class by class, and their means."""
+        if (run / DECODER).is_dir():
+            classes = measure_decoder(load_dcgan(run / DECODER), self.samples, self.features, DRAWS)
+            return {"means": means(classes), "classes": classes}
+        painter = DefectInpainter(find_weights(str(run / WEIGHTS)))
         paint = painter_of(painter.network)
         classes = {
             self.class_names[sample.class_index]: measure_class(
@@ -79,25 +88,31 @@ class Measure:
 
 def describe_run(name: str, run: Path, measured: dict[str, Any], kimg: float, seed: int) -> dict[str, Any]:
     """Return what is published of a run."""
-    training = find_weights(str(run / "weights")).config.training
+    setting = SETTINGS[name]
+    network: nn.Module
+    if setting.decoder_only:
+        dcgan = load_dcgan(run / DECODER)
+        network, training = dcgan.generator, dcgan.training
+    else:
+        folder = find_weights(str(run / WEIGHTS))
+        network, training = DefectInpainter(folder).network, folder.config.training
     logged = [json.loads(line) for line in (run / "stats.jsonl").read_text(encoding="utf-8").splitlines()]
     steps = [line for line in logged if "loss_d" in line]
     first, last = steps[:EARLY], steps[-LATE:]
     gradient = median(s["g_gradient_norm"] for s in last) / median(s["g_gradient_norm"] for s in first)
-    painter = DefectInpainter(find_weights(str(run / "weights")))
     return {
         "name": name,
-        "table": SETTINGS[name].table,
-        "label": SETTINGS[name].label,
-        "changes": SETTINGS[name].changes,
-        "common": COMMON,
+        "table": setting.table,
+        "label": setting.label,
+        "changes": setting.changes,
+        "common": {"window_sizes": COMMON["window_sizes"]} if setting.decoder_only else COMMON,
         "kimg": kimg,
         "seed": seed,
         "side": "validation",
         **measured,
-        "parameters": sum(p.numel() for p in painter.network.parameters()),
+        "parameters": sum(p.numel() for p in network.parameters()),
         "minutes": training["minutes"],
-        "busy": training["busy"],
+        **({"busy": training["busy"]} if "busy" in training else {}),
         "d_accuracy": median(s["d_accuracy"] for s in last),
         "loss_d": median(s["loss_d"] for s in last),
         "gradient_ratio": gradient,

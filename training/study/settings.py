@@ -14,11 +14,13 @@ class Setting:
         table: "generators", "losses" or "terms".
         label: what the row is called.
         changes: fields of `training.gan.config.TrainConfig` that differ from the common ones.
+        decoder_only: trained by `training.gan.dcgan`, with that command's own settings; the common ones do not apply.
     """
 
     table: str
     label: str
     changes: dict[str, Any] = field(default_factory=dict)
+    decoder_only: bool = False
 
 
 #: The common part: windows of one small size, so that twenty trainings fit into an afternoon on two cores.
@@ -42,6 +44,7 @@ SETTINGS: dict[str, Setting] = {
     "ffc": Setting("generators", "`ffc`: Fourier convolutions (LaMa)", {"generator": "ffc"}),
     "stylegan": Setting("generators", "`stylegan`: AdaIN", {"generator": "stylegan"}),
     "stylegan2": Setting("generators", "`stylegan2`: modulated convolutions", {"generator": "stylegan2"}),
+    "dcgan": Setting("generators", "`dcgan`: decoder only, makes image and mask together", decoder_only=True),
     "minimax": Setting("losses", "`minimax` (BCE)", {"loss": "minimax"}),
     "non-saturating": Setting("losses", "`non-saturating`", {"loss": "non-saturating"}),
     "lsgan": Setting("losses", "`lsgan`", {"loss": "lsgan"}),
