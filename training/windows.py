@@ -151,7 +151,8 @@ class WindowBatches(Dataset[dict[str, Any]]):
     - clean (B, H, W, C) uint8 and fake_mask (B, H, W) uint8: what is to be painted, with a mask of the same class;
     - paired (B,) bool: `clean` is `real` with its defect filled in and `fake_mask` is `real_mask`;
     - donor (B, H, W, C) uint8, only if asked for: the real defect that `fake_mask` is the mask of, moved with it. What
-      copy-paste would paste.
+      copy-paste would paste. With it come real_group, donor_group and background_group (B,) str: the groups of `real`,
+      `donor` and `clean`; a background without a record is its own group.
     """
 
     def __init__(
@@ -223,10 +224,13 @@ class WindowBatches(Dataset[dict[str, Any]]):
         real, real_mask = brighten(flip(cut[0], flips), gain), flip(cut[1], flips)
         if paired:
             clean, fake_mask, donor = brighten(flip(cut[2], flips), gain), real_mask, real
+            groups = {"donor_group": window.group, "background_group": window.group}
         else:
-            clean, fake_mask, donor = self._unpaired(self._draw(by_group, rng), rng)
+            other = self._draw(by_group, rng)
+            clean, fake_mask, donor, index = self._unpaired(other, rng)
+            groups = {"donor_group": other.group, "background_group": background_group(self.backgrounds, index)}
         return {
-            **({"donor": donor} if self.donors else {}),
+            **({"donor": donor, "real_group": window.group, **groups} if self.donors else {}),
             "real": real,
             "real_mask": real_mask,
             "clean": clean,
@@ -234,19 +238,22 @@ class WindowBatches(Dataset[dict[str, Any]]):
             "paired": np.bool_(paired),
         }
 
-    def _unpaired(self, window: DefectWindow, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Clean window from about the same place of another image, a real shape to go on it, and that shape's donor."""
+    def _unpaired(
+        self, window: DefectWindow, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """Clean window from about the same place of another image, a real shape for it, its donor, and which image."""
         mask, donor = jitter_crop(window, [window.mask, window.image], rng)
         if not any(window.edges):
             mask, donor = jitter_shape(mask, donor, rng)
         for attempt in range(BACKGROUND_TRIES):
-            background, region = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
+            index = int(rng.integers(len(self.backgrounds)))
+            background, region = self.backgrounds[index]
             cut = _background_window(window, background.shape[:2], rng, anywhere=attempt >= BACKGROUND_TRIES // 2)
             if region is None or extract_mask(~region, cut).mean() <= UNUSABLE_SHARE:
                 break
         clean = extract(background, cut).reshape(window.size, window.size, background.shape[2])
         flips = (bool(rng.integers(2)), bool(rng.integers(2)))
-        return brighten(flip(clean, flips), rng.uniform(0.8, 1.2)), flip(mask, flips), flip(donor, flips)
+        return brighten(flip(clean, flips), rng.uniform(0.8, 1.2)), flip(mask, flips), flip(donor, flips), index
 
 
 def _background_window(
@@ -364,3 +371,8 @@ class DiskBackgrounds(Sequence[Background]):
             self.cache[index] = background
             self.cached_bytes += image.nbytes
         return background
+
+
+def background_group(backgrounds: Backgrounds, index: int) -> str:
+    """Return the group of a background; its number where the image is known without its record."""
+    return backgrounds.records[index].group if isinstance(backgrounds, DiskBackgrounds) else f"background {index}"

@@ -1,10 +1,14 @@
-"""`python -m training.evaluation`: measure a painter on the groups its training never saw."""
+"""`python -m training.evaluation`: measure a painter on the groups its training never saw.
+
+`python -m training.evaluation real` measures how far real training defects are from real test defects, without weights.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,7 +25,12 @@ from albu_gan.weights_folder import CARD, CONFIG, WeightsError, WeightsFolder
 from training.atomic import write_json, write_text
 from training.card import PICTURE, model_card
 from training.datasets import DataError, DefectDataset, Split, add_data_arguments, dataset_from_arguments
-from training.evaluation.features import NAME, DefectFeatures, train_features
+from training.evaluation import real
+from training.evaluation.features import NAME, DefectFeatures, read_or_train_features
+from training.evaluation.full import Sets, all_figures, together
+from training.evaluation.inception import NAME as INCEPTION_NAME
+from training.evaluation.inception import InceptionFeatures
+from training.evaluation.mask_agreement import FOUND_IOU
 from training.evaluation.measure import (
     MIN_CONTRAST,
     ClassSamples,
@@ -29,32 +38,52 @@ from training.evaluation.measure import (
     means,
     measure_class,
     painter_of,
+    window_sets,
 )
+from training.evaluation.memorisation import TrainingBank
+from training.evaluation.report import nearest_pairs, side_by_side, write_page, write_pictures
 from training.provenance import current_commit, hardware
-from training.windows import Backgrounds, DefectWindow, WindowBatches, cut_defects, load_backgrounds
+from training.windows import Backgrounds, DefectWindow, cut_defects, load_backgrounds
 
 LATENTS = 3
 SHEET_ROWS = 3  # of each class
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluation", description=__doc__)
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m training.evaluation`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.evaluation",
+        description=__doc__.split("\n")[0].split(": ", 1)[1],
+        epilog="'python -m training.evaluation real' compares real training with real test defects, without weights.",
+    )
     parser.add_argument("--weights", required=True, help="bundled name, folder or Hub repository")
     add_data_arguments(parser)
-    parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json and the sheet")
+    parser.add_argument("--out", type=Path, required=True, help="folder for metrics.json, report.html and pictures")
     parser.add_argument("--draws", type=int, default=96, help="painted windows a class")
     parser.add_argument("--features", type=Path, help="features.safetensors to use, or to write if there is none yet")
     parser.add_argument("--feature-steps", type=int, default=400, help="training steps of the feature network")
+    parser.add_argument("--inception", help="path of the Inception weights, or 'download': its FID and KID as well")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", choices=("held_out", "validation"), default="held_out", help="groups to measure on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="to measure on")
     parser.add_argument("--compare", help="other weights, measured on the same windows; beside these in the card")
     parser.add_argument("--write-card", action="store_true", help="write metrics, card and picture into the folder")
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    of_real = words[:1] == ["real"]
+    arguments = real.build_parser().parse_args(words[1:]) if of_real else build_parser().parse_args(words)
     try:
-        dataset = dataset_from_arguments(arguments)
-        evaluate(find_weights(arguments.weights), dataset, arguments)
+        if of_real:
+            print(real.measure_real(dataset_from_arguments(arguments), arguments))
+        else:
+            if arguments.draws < 2:
+                raise ValueError(f"--draws must be at least 2, got {arguments.draws}: figures compare sets of windows")
+            dataset = dataset_from_arguments(arguments)
+            evaluate(find_weights(arguments.weights), dataset, arguments)
     except (DataError, WeightsError, ValueError) as err:
         print(f"error: {err}", file=sys.stderr)
         return 1
@@ -65,45 +94,70 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.Namespace) -> None:
-    """Measure, write `metrics.json` and `sheet.png`, and the card if asked to."""
+    """Measure, write `metrics.json`, `report.html` with its pictures and `sheet.png`, and the card if asked to."""
     config = folder.config
     other = find_weights(arguments.compare) if arguments.compare else None
     for weights in (folder, other) if other else (folder,):
         _require_same_kind(weights, dataset)
+    inception = InceptionFeatures(arguments.inception, arguments.device) if arguments.inception else None
     sides = _sides(folder, other, dataset, arguments.side)
-    features = _features(sides["train"], dataset, config.window_sizes, arguments)
+    features = read_or_train_features(
+        arguments.features,
+        sides["train"],
+        dataset,
+        config.window_sizes,
+        steps=arguments.feature_steps,
+        seed=arguments.seed,
+        device=arguments.device,
+    )
+    _require_segmenter(features, arguments.features, len(dataset.class_names))
     painter = DefectInpainter(folder, arguments.device)  # loads the very file that ships
     classes: dict[str, Any] = {}
     compared: dict[str, Any] = {}
+    every: list[Sets] = []
     rows: list[list[np.ndarray]] = []
+    pictures: dict[str, np.ndarray] = {}
+    captions: dict[str, str] = {}
     for index, name in enumerate(tqdm(dataset.class_names, desc="classes", unit="class")):
-        samples = collect_samples(
-            sides["train"][0],
-            *sides["unseen"],
-            index,
-            arguments.draws,
-            features,
-            arguments.seed + 1,
-        )
+        train = [w for w in sides["train"][0] if w.class_index == index]
+        samples = collect_samples(train, *sides["unseen"], index, arguments.draws, features, arguments.seed + 1)
         if samples is None:
             print(f"warning: class {name!r} has no shape to paint or no held-out defect; not measured", file=sys.stderr)
             continue
-        classes[name] = measure_class(
-            painter_of(painter.network), painter.latent_dim, samples, features, arguments.seed
-        )
+        sets = window_sets(painter_of(painter.network), painter.latent_dim, samples, features, arguments.seed)
+        bank = TrainingBank.of(train, index, features)
+        classes[name] = all_figures(sets, samples, features, bank, inception)
+        every.append(sets)
         if other is not None:
             network = DefectInpainter(other, arguments.device).network
             compared[name] = measure_class(
                 painter_of(network), network.config.latent_dim, samples, features, arguments.seed, floors=False
             )
         rows += _sheet_rows(painter, samples, arguments.seed)
+        stem = _file_stem(index, name)
+        pictures[stem] = side_by_side(sets, features, index, arguments.seed)
+        captions[stem] = (
+            f"{name}: windows drawn at random, not chosen. Red: the given mask. The segmenter's contours: green for "
+            f"{name}, magenta for any other class."
+        )
+        pictures[f"{stem}-nearest"], distances = nearest_pairs(sets, bank)
+        captions[f"{stem}-nearest"] = (
+            f"{name}: the painted, the unseen real and the pasted windows that are nearest to a training defect, each "
+            f"beside that defect. {distances}"
+        )
         print(name, json.dumps(classes[name]))
+    if not classes:
+        raise DataError("no class has both a shape to paint and an unseen defect; nothing can be measured")
     metrics: dict[str, Any] = {
         "classes": classes,
         "means": means(classes),
+        "together": together(every, inception),
         "min_contrast": MIN_CONTRAST,
+        "found_iou": FOUND_IOU,
         "features": NAME,
+        "num_features": features.num_features,
         "feature_steps": features.steps,
+        **({"inception_features": INCEPTION_NAME} if inception else {}),
         "seed": arguments.seed,
         "side": arguments.side,
         "commit": current_commit(),
@@ -115,12 +169,30 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
     write_json(arguments.out / "metrics.json", metrics)
     titles = ["real, mask", "real", "clean", "mask", *(f"painted, z{i + 1}" for i in range(LATENTS))]
     write_png(arguments.out / "sheet.png", grid(rows, (128, 128), titles))
+    write_pictures(arguments.out, pictures)
+    page = write_page(arguments.out, str(config.training.get("name", folder.name)), metrics, captions)
     if arguments.write_card:
         described = dataclasses.replace(config, metrics=metrics)
         write_png(folder.path / PICTURE, contact_sheet([painter], sample_images(), arguments.seed))
         write_json(folder.path / CONFIG, described.to_dict())
         write_text(folder.path / CARD, model_card(described, picture=True))
+    print(page)
     print(arguments.out / "sheet.png")
+
+
+def _file_stem(index: int, name: str) -> str:
+    """Name of a class's pictures: whatever the class is called, a file name."""
+    return f"{index + 1}-{re.sub('[^A-Za-z0-9_-]+', '-', name)}"
+
+
+def _require_segmenter(features: DefectFeatures, path: Path | None, num_classes: int) -> None:
+    if not features.can_segment:
+        raise DataError(f"{path}: features without a segmenter, of an older version; name a new file to train both")
+    if features.num_classes != num_classes:
+        raise DataError(
+            f"{path}: segments {features.num_classes} classes, the data has {num_classes}; name a new file to train "
+            "one for this data"
+        )
 
 
 def _described(folder: WeightsFolder) -> str:
@@ -157,23 +229,6 @@ def _sides(
         )
         for name, part in (("train", "train"), ("unseen", "held_out"))
     }
-
-
-def _features(
-    train: tuple[list[DefectWindow], Backgrounds],
-    dataset: DefectDataset,
-    window_sizes: tuple[int, ...],
-    arguments: argparse.Namespace,
-) -> DefectFeatures:
-    if arguments.features is not None and arguments.features.is_file():
-        return DefectFeatures.load(arguments.features, dataset.channels).to(arguments.device)
-    steps = arguments.feature_steps
-    batches = WindowBatches(*train, 8, window_sizes, 0.0, arguments.seed, steps)
-    classes = len(dataset.class_names)
-    features = train_features(batches, dataset.channels, classes, steps, arguments.seed, arguments.device)
-    if arguments.features is not None:
-        features.save(arguments.features)
-    return features
 
 
 def _sheet_rows(painter: DefectInpainter, samples: ClassSamples, seed: int) -> list[list[np.ndarray]]:

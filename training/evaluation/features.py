@@ -1,7 +1,8 @@
-"""Features of a defect inside its mask, from a segmentation encoder trained on the real training groups.
+"""Features of a defect inside its mask, from a segmentation network trained on the real training groups.
 
 Inception weights must be downloaded; and on gray technical surfaces, an encoder that has learned to tell these defects
-from these backgrounds measures more of what matters than one that has learned cats and cars.
+from these backgrounds measures more of what matters than one that has learned cats and cars. The whole network is kept:
+what it predicts on painted windows says whether they show what their masks say.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.datasets import DataError
+from training.datasets import DataError, DefectDataset
 from training.tensors import image_tensor
-from training.windows import WindowBatches
+from training.windows import Backgrounds, DefectWindow, WindowBatches
 
 ENCODER = "resnet18"
 NAME = f"{ENCODER} encoder of a U-Net trained to segment the real training groups"
-DECODER_CHANNELS = (64, 48, 32, 16, 16)  # a light decoder: only the encoder is kept
+DECODER_CHANNELS = (64, 48, 32, 16, 16)  # a light decoder: the encoder is what matters
 STAGES = (1, 2, 3)  # of the encoder: 1/2, 1/4 and 1/8 of the window
 STANDARD_BATCHES = 24  # of real windows, that give features their unit
 CLIP = 3.0  # standard deviations; else the few features that an unseen part drives to ten decide a cubic kernel alone
+STRIDE = 32  # of the encoder: sides of what it segments are multiples of this
 RING = 2  # pixels around a mask that count as the defect: its rim is part of it
 
 
@@ -36,14 +38,24 @@ class DefectFeatures(nn.Module):
 
     Also fits torchmetrics' metrics: `forward` takes images whose last channel is the mask, uint8, and `num_features`
     says how long a feature is.
+
+    Args:
+        encoder: of the segmentation network.
+        channels: of the images, 1 or 3.
+        decoder: of the same network; None if only features are wanted.
+        head: likewise; its outputs are the background and the classes.
     """
 
     num_features: int
 
-    def __init__(self, encoder: nn.Module, channels: int) -> None:
+    def __init__(
+        self, encoder: nn.Module, channels: int, decoder: nn.Module | None = None, head: nn.Module | None = None
+    ) -> None:
         super().__init__()
-        self.steps: int | None = None  # of the encoder's training, where they are known
-        self.encoder, self.channels = encoder.eval().requires_grad_(False), channels
+        self.steps: int | None = None  # of the network's training, where they are known
+        self.encoder, self.channels = encoder, channels
+        self.decoder, self.head = decoder, head
+        self.eval().requires_grad_(False)
         probe = torch.zeros(1, channels + 1, 64, 64, dtype=torch.uint8)
         self.num_features = self._raw(probe).shape[1]
         self.register_buffer("centre", torch.zeros(self.num_features))
@@ -78,8 +90,40 @@ class DefectFeatures(nn.Module):
         device = next(self.encoder.parameters()).device
         return torch.cat([self(part.to(device)).cpu() for part in packed.split(64)]).double().numpy()
 
+    @property
+    def can_segment(self) -> bool:
+        """Whether the decoder is there, so that `segment` works."""
+        return self.decoder is not None and self.head is not None
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the segmenter tells apart, without the background."""
+        return len(self.head[0].weight) - 1 if isinstance(self.head, nn.Sequential) else 0
+
+    @torch.no_grad()
+    def segment(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Predict index masks.
+
+        Args:
+            images: (H, W, C) uint8, all of one size.
+
+        Returns:
+            (N, H, W) uint8: 0 for the background, class index + 1 for a defect.
+        """
+        assert self.decoder is not None and self.head is not None
+        device = next(self.encoder.parameters()).device
+        height, width = images[0].shape[:2]
+        bottom, right = -height % STRIDE, -width % STRIDE
+        predicted = []
+        for start in range(0, len(images), 16):
+            part = torch.from_numpy(np.stack(images[start : start + 16])).to(device)
+            padded = F.pad(image_tensor(part), (0, right, 0, bottom), mode="replicate")
+            logits = self.head(self.decoder(self.encoder(padded)))[:, :, :height, :width]
+            predicted.append(logits.argmax(dim=1).to(torch.uint8).cpu())
+        return torch.cat(predicted).numpy()
+
     def save(self, path: Path) -> None:
-        """Write the encoder under a temporary name and rename it (safetensors)."""
+        """Write the network under a temporary name and rename it (safetensors)."""
         path.parent.mkdir(parents=True, exist_ok=True)
         metadata = {} if self.steps is None else {"steps": str(self.steps)}
         partial = path.with_name(f".{path.name}.partial")
@@ -88,22 +132,37 @@ class DefectFeatures(nn.Module):
 
     @classmethod
     def load(cls, path: Path, channels: int) -> DefectFeatures:
-        """Read an encoder that `save` wrote.
+        """Read a network that `save` wrote; without its decoder if the file has none.
 
         Raises:
             DataError: if the file is not one, or is for another number of channels.
         """
-        features = cls(smp.encoders.get_encoder(ENCODER, in_channels=channels, weights=None), channels)
         try:
-            features.load_state_dict(load_file(path))
+            state = load_file(path)
             with safe_open(path, framework="pt") as file:
                 steps = (file.metadata() or {}).get("steps")
+            if "head.0.weight" in state:
+                features = cls.of(_segmenter(channels, len(state["head.0.weight"])), channels)
+            else:
+                features = cls(smp.encoders.get_encoder(ENCODER, in_channels=channels, weights=None), channels)
+            features.load_state_dict(state)
         except (OSError, SafetensorError, RuntimeError) as err:
             raise DataError(
                 f"{path}: no {ENCODER} for images of {channels} channel(s); let the command train the features again"
             ) from err
         features.steps = int(steps) if steps else None
         return features
+
+    @classmethod
+    def of(cls, network: smp.Unet, channels: int) -> DefectFeatures:
+        """Take over a segmentation network."""
+        return cls(network.encoder, channels, network.decoder, network.segmentation_head)
+
+
+def _segmenter(channels: int, outputs: int) -> smp.Unet:
+    return smp.Unet(
+        ENCODER, encoder_weights=None, in_channels=channels, classes=outputs, decoder_channels=DECODER_CHANNELS
+    )
 
 
 def pack(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Tensor:
@@ -120,7 +179,7 @@ def train_features(
     seed: int,
     device: torch.device | str = "cpu",
 ) -> DefectFeatures:
-    """Train a small U-Net on real windows and return its encoder's features.
+    """Train a small U-Net on real windows and return its features.
 
     Args:
         batches: of the training groups; real defects and clean windows are used, nothing painted.
@@ -132,13 +191,7 @@ def train_features(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = smp.Unet(
-            ENCODER,
-            encoder_weights=None,
-            in_channels=channels,
-            classes=num_classes + 1,
-            decoder_channels=DECODER_CHANNELS,
-        )
+        network = _segmenter(channels, num_classes + 1)
     network.to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=steps)
@@ -154,8 +207,41 @@ def train_features(
         loss.backward()
         optimizer.step()
         schedule.step()
-    features = DefectFeatures(network.encoder.cpu(), channels)
+    features = DefectFeatures.of(network.cpu(), channels)
     features.steps = steps
     drawn = [batches[step] for step in range(min(STANDARD_BATCHES, steps))]
     features.standardise([pack(batch["real"], batch["real_mask"] > 0) for batch in drawn])
     return features.to(device)
+
+
+def read_or_train_features(
+    path: Path | None,
+    train: tuple[list[DefectWindow], Backgrounds],
+    dataset: DefectDataset,
+    window_sizes: tuple[int, ...],
+    *,
+    steps: int,
+    seed: int,
+    device: torch.device | str,
+) -> DefectFeatures:
+    """Read the features of `path`, or train them on the training groups and write them there.
+
+    Args:
+        path: of a file that there may not be yet; None writes none.
+        train: windows and clean images of the training groups.
+        dataset: that they are of.
+        window_sizes: in network pixels.
+        steps: of training.
+        seed: of the initial weights and the windows.
+        device: for the features.
+
+    Raises:
+        DataError: if the file holds no such features.
+    """
+    if path is not None and path.is_file():
+        return DefectFeatures.load(path, dataset.channels).to(device)
+    batches = WindowBatches(*train, 8, window_sizes, 0.0, seed, steps)
+    features = train_features(batches, dataset.channels, len(dataset.class_names), steps, seed, device)
+    if path is not None:
+        features.save(path)
+    return features

@@ -1,4 +1,4 @@
-"""What a painter is measured on, class by class, and the figures themselves.
+"""What a painter is measured on, class by class, and the figures that a training's validation can afford.
 
 Shapes of the training groups are painted onto clean windows of groups that no training saw, and compared with the real
 defects of those groups: what a user does. All sizes of window count, as often as the unseen real defects have them.
@@ -17,12 +17,15 @@ from torch import Tensor
 from albu_gan.compositing import contrast
 from albu_gan.generators import DefectGenerator, composite
 from training.evaluation.copy_paste import feathered_copy_paste
+from training.evaluation.distance import mean_distance, within_class_distance
 from training.evaluation.features import DefectFeatures, pack
-from training.evaluation.metrics import coverage, kid, mean_distance, within_class_distance
+from training.evaluation.fid_kid import kid
+from training.evaluation.prdc import coverage
 from training.tensors import image_tensor, mask_tensor, uint8_images
 from training.windows import Backgrounds, DefectWindow, WindowBatches
 
 MIN_CONTRAST = 8.0
+NO_MEAN = ("draws", "contrast_median", "unseen_defects", "unseen_groups")
 Paint = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -33,7 +36,8 @@ class ClassSamples:
     Attributes:
         class_index: of the defect.
         real: batches of one size of window each; `real` and `real_mask` are unseen defects.
-        to_paint: likewise; `clean` is an unseen background, `fake_mask` a training shape, `donor` its real defect.
+        to_paint: likewise; `clean` is an unseen background, `fake_mask` a training shape, `donor` its real defect;
+            `real` is any training defect of the class.
         real_spread: mean feature distance of two real defects of different groups.
         real_coverage: share of the unseen defects that have a training defect like them; see `coverage`.
         groups: how many unseen groups the class has.
@@ -124,10 +128,29 @@ def painter_of(generator: DefectGenerator) -> Paint:
     return paint
 
 
-def measure_class(
+@dataclass(frozen=True)
+class WindowSet:
+    """Windows of one class and one origin; sizes may differ.
+
+    Attributes:
+        images: (S, S, C) uint8 each.
+        labels: (S, S) uint8 each, class index + 1.
+        vectors: (N, D) float64 features inside the class's mask.
+        groups: (N,) str, the group that the defect or its shape is of.
+        backgrounds: (N,) str, the group that the window around it is of.
+    """
+
+    images: list[np.ndarray]
+    labels: list[np.ndarray]
+    vectors: np.ndarray
+    groups: np.ndarray
+    backgrounds: np.ndarray
+
+
+def window_sets(
     paint: Paint, latent_dim: int, samples: ClassSamples, features: DefectFeatures, seed: int, floors: bool = True
-) -> dict[str, Any]:
-    """Return the figures of one class.
+) -> dict[str, WindowSet]:
+    """Paint the windows of a class, and embed them beside what they are compared with.
 
     Args:
         paint: of `painter_of`.
@@ -135,52 +158,92 @@ def measure_class(
         samples: what to paint and what to compare with.
         features: of real and painted defects.
         seed: of the latents.
-        floors: also measure copy-paste and real training defects, which do not depend on the painter.
+        floors: also make the sets that do not depend on the painter, `copy_paste` and `train`.
+
+    Returns:
+        real: unseen defects; clean: unseen backgrounds with the shapes to paint; painted and second: the same, painted
+        with two latents; copy_paste: the shapes' own defects pasted there; train: training defects.
+    """
+    value = samples.class_index + 1
+    rng = np.random.default_rng(seed)
+    parts: dict[str, list[tuple[Any, ...]]] = {}
+    for real, batch in zip(samples.real, samples.to_paint, strict=True):
+        clean, mask = batch["clean"], batch["fake_mask"]
+        latents = rng.standard_normal((2, len(clean), latent_dim), dtype=np.float32)
+        first, second = (paint(clean, mask, z) for z in latents)
+        of_shape, of_real = (batch["donor_group"], batch["background_group"]), (real["real_group"], real["real_group"])
+        made = {
+            "real": (real["real"], real["real_mask"], *of_real),
+            "clean": (clean, mask, *of_shape),
+            "painted": (first, mask, *of_shape),
+            "second": (second, mask, *of_shape),
+        }
+        if floors:
+            pasted = [feathered_copy_paste(*layers) for layers in zip(clean, mask, batch["donor"], strict=True)]
+            made["copy_paste"] = (np.stack(pasted), mask, *of_shape)
+            made["train"] = (batch["real"], batch["real_mask"], batch["real_group"], batch["real_group"])
+        for name, (images, labels, groups, backgrounds) in made.items():
+            vectors = np.empty((len(images), 0))
+            if name != "clean":
+                vectors = features.embed(pack(images, labels == value))
+            parts.setdefault(name, []).append((images, labels, vectors, groups, backgrounds))
+    sets = {}
+    for name, batches in parts.items():
+        images, labels, *arrays = zip(*batches, strict=True)
+        one_by_one = ([row for part in layer for row in part] for layer in (images, labels))
+        sets[name] = WindowSet(*one_by_one, *(np.concatenate(array) for array in arrays))
+    return sets
+
+
+def measure_class(
+    paint: Paint, latent_dim: int, samples: ClassSamples, features: DefectFeatures, seed: int, floors: bool = True
+) -> dict[str, Any]:
+    """Return the cheap figures of one class; see `window_sets` for the arguments and `class_figures` for the result."""
+    return class_figures(window_sets(paint, latent_dim, samples, features, seed, floors), samples)
+
+
+def class_figures(sets: dict[str, WindowSet], samples: ClassSamples) -> dict[str, Any]:
+    """Return the cheap figures of one class.
+
+    Args:
+        sets: of `window_sets`.
+        samples: that they were made from.
 
     Returns:
         draws; contrast_reached (share of first draws with a contrast of `MIN_CONTRAST` levels) and contrast_median;
         diversity (mean feature distance of two latents on one window and mask over that of two real defects);
-        kid_painted; coverage and coverage_real (of painted and of training defects); kid_copy_paste and kid_real with
-        `floors`; unseen_defects and unseen_groups.
+        kid_painted; coverage and coverage_real (of painted and of training defects); kid_copy_paste and kid_real if
+        the sets have the floors; unseen_defects and unseen_groups.
     """
-    value = samples.class_index + 1
-    rng = np.random.default_rng(seed)
-    seen: list[float] = []
-    vectors: dict[str, list[np.ndarray]] = {"real": [], "first": [], "second": [], "pasted": [], "train": []}
-    for real, batch in zip(samples.real, samples.to_paint, strict=True):
-        latents = rng.standard_normal((2, len(batch["clean"]), latent_dim), dtype=np.float32)
-        first, second = (paint(batch["clean"], batch["fake_mask"], z) for z in latents)
-        inside = batch["fake_mask"] == value
-        seen += [contrast(*triple) for triple in zip(batch["clean"], first, inside, strict=True)]
-        vectors["real"].append(features.embed(pack(real["real"], real["real_mask"] == value)))
-        vectors["first"].append(features.embed(pack(first, inside)))
-        vectors["second"].append(features.embed(pack(second, inside)))
-        if floors:
-            layers = zip(batch["clean"], batch["fake_mask"], batch["donor"], strict=True)
-            pasted = [feathered_copy_paste(*triple) for triple in layers]
-            vectors["pasted"].append(features.embed(pack(pasted, inside)))
-            vectors["train"].append(features.embed(pack(batch["real"], batch["real_mask"] == value)))
-    joined = {name: np.concatenate(parts) for name, parts in vectors.items() if parts}
-    figures = {
+    seen = contrasts(sets["clean"], sets["painted"], samples.class_index)
+    real, painted = sets["real"].vectors, sets["painted"].vectors
+    figures: dict[str, Any] = {
         "draws": len(seen),
-        "contrast_reached": float(np.mean(np.array(seen) >= MIN_CONTRAST)),
+        "contrast_reached": float(np.mean(seen >= MIN_CONTRAST)),
         "contrast_median": float(np.median(seen)),
-        "diversity": mean_distance(joined["first"], joined["second"]) / samples.real_spread,
-        "kid_painted": kid(joined["real"], joined["first"]),
-        "coverage": coverage(joined["real"], joined["first"]),
+        "diversity": mean_distance(painted, sets["second"].vectors) / samples.real_spread,
+        "kid_painted": kid(real, painted),
+        "coverage": coverage(real, painted),
         "coverage_real": samples.real_coverage,
     }
-    if floors:
-        figures["kid_copy_paste"] = kid(joined["real"], joined["pasted"])
-        figures["kid_real"] = kid(joined["real"], joined["train"])
+    if "train" in sets:
+        figures["kid_copy_paste"] = kid(real, sets["copy_paste"].vectors)
+        figures["kid_real"] = kid(real, sets["train"].vectors)
     return {**figures, "unseen_defects": samples.defects, "unseen_groups": samples.groups}
 
 
+def contrasts(clean: WindowSet, painted: WindowSet, class_index: int) -> np.ndarray:
+    """Return the contrast of each painted window with its clean one, in levels of 255; see `contrast`."""
+    layers = zip(clean.images, painted.images, painted.labels, strict=True)
+    return np.array([contrast(before, after, labels == class_index + 1) for before, after, labels in layers])
+
+
 def means(classes: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Return the mean over classes of every figure that is a share or a distance."""
-    keys = ("contrast_reached", "diversity", "kid_painted", "coverage", "coverage_real", "kid_copy_paste", "kid_real")
+    """Return the mean over classes of every figure that is a share or a distance, if each class has it."""
+    figures = list(classes.values())
+    keys = [key for key in figures[0] if key not in NO_MEAN] if figures else []
     return {
-        key: float(np.mean([figures[key] for figures in classes.values()]))
+        key: float(np.mean([values[key] for values in figures]))
         for key in keys
-        if all(key in figures for figures in classes.values())
+        if all(isinstance(values.get(key), (int, float)) for values in figures)
     }
