@@ -15,6 +15,8 @@ import pytest
 from albu_gan import GANDefectInpaint, bundled_names
 from albu_gan.hub import find_weights
 from training.datasets.__main__ import build_parser as datasets_parser
+from training.evaluation.__main__ import build_parser as evaluation_parser
+from training.evaluation.real import build_parser as real_parser
 from training.gan.__main__ import build_parser as gan_parser
 from training.study.__main__ import build_parser as study_parser
 
@@ -31,7 +33,7 @@ def test_every_python_block_of_the_readme_runs_in_order() -> None:
     assert names["painted"].shape == names["image"].shape  # type: ignore[attr-defined]
 
 
-def test_the_tables_of_the_readme_are_those_of_the_committed_json() -> None:
+def test_the_tables_of_readme_and_pages_are_those_of_the_committed_json() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / "tables.py", "--check"], capture_output=True, text=True, check=False
     )
@@ -46,7 +48,12 @@ def test_files_that_a_page_links_to_exist(page: str) -> None:
 
 
 def test_the_commands_of_the_documentation_have_the_flags_that_they_show() -> None:
-    parsers = {"training.gan": gan_parser(), "training.datasets": datasets_parser(), "training.study": study_parser()}
+    parsers = {
+        "training.gan": gan_parser(),
+        "training.datasets": datasets_parser(),
+        "training.study": study_parser(),
+        "training.evaluation": evaluation_parser(),
+    }
     checked = 0
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         blocks = re.findall(r"```\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -54,7 +61,10 @@ def test_the_commands_of_the_documentation_have_the_flags_that_they_show() -> No
         for line in re.findall(r"(?:python|launch|--nproc-per-node 2) -m (training\.[^\n&#]+)", text):
             module, *words = shlex.split(line)
             if module in parsers:
-                parsers[module].parse_args(words)
+                if (module, words[0]) == ("training.evaluation", "real"):
+                    real_parser().parse_args(words[1:])
+                else:
+                    parsers[module].parse_args(words)
                 checked += 1
     assert checked > 8
 

@@ -17,9 +17,11 @@ from tests.test_gan_training import PATTERN, arguments, write_labelme
 from training.datasets import DataError, LabelmeDataset
 from training.evaluation.__main__ import main
 from training.evaluation.copy_paste import feathered_copy_paste
-from training.evaluation.features import ENCODER, DefectFeatures, pack
+from training.evaluation.distance import mean_distance, within_class_distance
+from training.evaluation.features import DECODER_CHANNELS, ENCODER, DefectFeatures, pack
+from training.evaluation.fid_kid import kid
 from training.evaluation.measure import ClassSamples, collect_samples, means, measure_class
-from training.evaluation.metrics import coverage, kid, mean_distance, within_class_distance
+from training.evaluation.prdc import coverage
 from training.gan.__main__ import main as train_main
 from training.windows import DefectWindow, cut_defects
 
@@ -186,8 +188,12 @@ def test_a_painter_that_paints_nothing_is_invisible_and_one_that_ignores_its_lat
 
 
 def test_means_are_over_the_classes_and_leave_out_what_a_class_lacks() -> None:
-    classes = {"a": {"diversity": 0.2, "coverage": 1.0}, "b": {"diversity": 0.4}}
+    classes = {
+        "a": {"draws": 6, "diversity": 0.2, "coverage": 1.0, "classifier_auc_painted": 0.7, "inception": {"fid": 1.0}},
+        "b": {"draws": 6, "diversity": 0.4, "classifier_auc_painted": None, "inception": {"fid": 2.0}},
+    }
     assert means(classes) == {"diversity": pytest.approx(0.3)}
+    assert means({}) == {}
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +228,13 @@ def test_the_command_measures_compares_and_writes_the_card(
     assert config.metrics == metrics
     card = (weights / "README.md").read_text()
     assert "Beside" in card and "coverage" in card and (weights / "preview.png").is_file()
+    assert f"| found by the segmenter | {metrics['means']['found_painted']:.0%} |" in card
     assert (tmp_path / "out" / "sheet.png").is_file()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("src='data:image/png;base64,") == len(list((tmp_path / "out" / "pictures").iterdir())) == 4
+    for figure in ("KID", "FID", "precision", "found, with the right class", "memorisation"):
+        assert f"<td>{figure}" in page
+    assert metrics["together"]["draws"] == 12
     first = features.read_bytes()
     assert main(command(weights, data, tmp_path / "again", "--features", str(features))) == 0
     again = json.loads((tmp_path / "again" / "metrics.json").read_text())
@@ -250,3 +262,23 @@ def test_data_without_the_held_out_groups_is_a_clear_error(
     pattern = ["--group-pattern", r"_\d"]
     assert main([*command(run / "weights", data, tmp_path / "out"), *pattern]) == 1
     assert "none of the groups" in capfd.readouterr().err
+
+
+def test_features_without_a_segmenter_or_of_other_classes_are_a_clear_error(
+    run: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], features: DefectFeatures
+) -> None:
+    path = tmp_path / "features.safetensors"
+    features.save(path)  # the encoder alone, as files were before
+    assert main(command(run / "weights", data, tmp_path / "out", "--features", str(path))) == 1
+    assert f"error: {path}: features without a segmenter" in capfd.readouterr().err
+    network = smp.Unet(ENCODER, encoder_weights=None, in_channels=1, classes=4, decoder_channels=DECODER_CHANNELS)
+    DefectFeatures.of(network, 1).save(path)
+    assert main(command(run / "weights", data, tmp_path / "out", "--features", str(path))) == 1
+    assert "segments 3 classes, the data has 2" in capfd.readouterr().err
+
+
+def test_too_few_draws_are_a_clear_error(
+    run: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(run / "weights", data, tmp_path / "out"), "--draws", "1"]) == 1
+    assert "--draws must be at least 2, got 1" in capfd.readouterr().err

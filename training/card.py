@@ -10,6 +10,7 @@ from typing import Any
 
 from albu_gan.weights_folder import CARD, CONFIG, WeightsConfig, WeightsError, read_folder
 from training.atomic import write_json, write_text
+from training.evaluation.table import markdown, mean_table
 
 PICTURE = "preview.png"
 
@@ -146,6 +147,19 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
                 for figures in (values, compared["classes"][name])
             ]
             lines.append(f"| {name} | " + " | ".join(pairs) + " |")
+    if "found_painted" in metrics["means"]:
+        lines += [
+            "",
+            markdown(mean_table(metrics)),
+            "",
+            "Real: training defects beside the held-out ones; where single defects are judged, the held-out ones "
+            f"themselves. FID: of {_draws(metrics)} windows a class in {metrics['num_features']} features, biased "
+            "upward; compare within this table only. Found: the segmenter whose encoder gives the features sees the "
+            f"defect there (intersection over union of at least {metrics['found_iou']:g}). AUC: of a classifier that "
+            "tells the windows from real held-out defects, on groups it was not fitted to; 0.5 is best. Real defects "
+            "lie on defective parts and painted ones on clean parts, so copy-paste is what to compare it with. "
+            "Memorisation: distance to the nearest training defect over that of held-out defects; copies are near 0.",
+        ]
     return [
         *lines,
         "",
@@ -158,6 +172,11 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
         "edge; the real floor is training against held-out. Features: "
         f"{metrics['features']}, not Inception; compare within this table only.",
     ]
+
+
+def _draws(metrics: dict[str, Any]) -> str:
+    counts = sorted({values["draws"] for values in metrics["classes"].values()})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def _listed(names: tuple[str, ...]) -> str:

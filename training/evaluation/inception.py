@@ -55,13 +55,13 @@ class InceptionFeatures:
 
 
 def _load(source: str) -> nn.Module:
+    if source != DOWNLOAD and not Path(source).is_file():
+        raise DataError(f"{source}: no such file; give the path of {FILE}, or {DOWNLOAD!r}")
     try:
         import torch_fidelity  # noqa: F401  (torchmetrics only says at the first use that it is missing)
         from torchmetrics.image.fid import NoTrainInceptionV3
     except ImportError as err:
         raise DataError('Inception needs torch-fidelity: pip install "torch-fidelity>=0.3"') from err
-    if source != DOWNLOAD and not Path(source).is_file():
-        raise DataError(f"{source}: no such file; give the path of {FILE}, or {DOWNLOAD!r}")
     try:
         if source != DOWNLOAD:  # torch-fidelity would run whatever a pickle holds; what passes here holds tensors alone
             torch.load(source, map_location="cpu", weights_only=True)
