@@ -1,4 +1,4 @@
-"""Write the tables of README and pages from committed JSON: `python docs/tables.py`; `--check` fails if one is stale."""
+"""Write the tables of the pages from committed JSON: `python docs/tables.py`; `--check` fails if one is stale."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # called as a script, from any folder
+
+from training.evaluation.table import figure_table, markdown
+
 ROOT = Path(__file__).parent.parent
 WEIGHTS = ROOT / "albu_gan" / "weights"
 DATA = ROOT / "docs" / "data"
-sys.path.insert(0, str(ROOT))  # called as a script, from any folder
-
-from training.evaluation.table import figure_table, markdown
 
 
 def quality() -> str:
@@ -49,8 +50,8 @@ def evaluation(name: str) -> str:
     metrics = _read(DATA / name / "metrics.json")
     return (
         markdown(figure_table(metrics))
-        + f"\n\nFeatures: {metrics['features']} ({metrics['num_features']} features, {metrics['feature_steps']} steps). "
-        f"Seed {metrics['seed']}, commit {metrics['commit'][:7]}."
+        + f"\n\nFeatures: {metrics['features']} ({metrics['num_features']} of them, {metrics['feature_steps']} steps of "
+        f"training). Seed {metrics['seed']}, commit {metrics['commit'][:7]}."
     )
 
 
@@ -68,7 +69,8 @@ def real_fid() -> str:
     return (
         markdown(cells)
         + f"\n\nImages: {result['images']['train']} for training, {result['images']['test']} for the test. Features: "
-        f"{result['features']} ({result['num_features']} features, {result['feature_steps']} steps), not Inception."
+        f"{result['features']} ({result['num_features']} of them, {result['feature_steps']} steps of training), not "
+        "Inception."
     )
 
 

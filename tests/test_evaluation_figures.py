@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from training.datasets import DataError
 from training.evaluation.classifier import tell_apart
-from training.evaluation.features import DECODER_CHANNELS, ENCODER, DefectFeatures, pack
+from training.evaluation.features import DECODER_CHANNELS, ENCODER, DefectFeatures, _stages, pack
 from training.evaluation.fid_kid import fid
 from training.evaluation.inception import FILE, InceptionFeatures
 from training.evaluation.mask_agreement import iou, mask_agreement
@@ -212,6 +212,15 @@ def test_a_segmenter_is_kept_with_its_encoder_and_takes_windows_of_any_size(
     alone = DefectFeatures.load(tmp_path / "encoder.safetensors", 1)
     assert not alone.can_segment and alone.num_classes == 0
     np.testing.assert_array_equal(alone.embed(pack(images, [images[0][..., 0] > 9] * 2)).shape[0], 2)
+
+
+def test_features_are_of_the_first_three_stages_of_the_encoder(features: DefectFeatures) -> None:
+    image = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        expected, stages = features.encoder(image), _stages(features.encoder, image)
+    assert len(stages) == 3
+    for stage, other in zip(stages, expected[1:4], strict=True):
+        torch.testing.assert_close(stage, other)
 
 
 def test_inception_weights_that_are_not_there_are_a_clear_error(tmp_path: Path) -> None:

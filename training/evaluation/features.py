@@ -26,7 +26,6 @@ from training.windows import Backgrounds, DefectWindow, WindowBatches
 ENCODER = "resnet18"
 NAME = f"{ENCODER} encoder of a U-Net trained to segment the real training groups"
 DECODER_CHANNELS = (64, 48, 32, 16, 16)  # a light decoder: the encoder is what matters
-STAGES = (1, 2, 3)  # of the encoder: 1/2, 1/4 and 1/8 of the window
 STANDARD_BATCHES = 24  # of real windows, that give features their unit
 CLIP = 3.0  # standard deviations; else the few features that an unseen part drives to ten decide a cubic kernel alone
 STRIDE = 32  # of the encoder: sides of what it segments are multiples of this
@@ -74,10 +73,8 @@ class DefectFeatures(nn.Module):
     def _raw(self, packed: Tensor) -> Tensor:
         image = packed[:, :-1].float() / 127.5 - 1
         mask = F.max_pool2d((packed[:, -1:] > 127).float(), 2 * RING + 1, 1, RING)
-        stages = self.encoder(image)
         vectors = []
-        for index in STAGES:
-            feature = stages[index]
+        for feature in _stages(self.encoder, image):
             weight = F.adaptive_avg_pool2d(mask, feature.shape[-2:]) + 1e-6
             total = weight.sum(dim=(2, 3))
             mean = (feature * weight).sum(dim=(2, 3)) / total
@@ -157,6 +154,13 @@ class DefectFeatures(nn.Module):
     def of(cls, network: smp.Unet, channels: int) -> DefectFeatures:
         """Take over a segmentation network."""
         return cls(network.encoder, channels, network.decoder, network.segmentation_head)
+
+
+def _stages(encoder: nn.Module, image: Tensor) -> list[Tensor]:
+    """Return what the ResNet gives at 1/2, 1/4 and 1/8 of the window; the rest, half of its work, is not needed."""
+    half = encoder.relu(encoder.bn1(encoder.conv1(image)))
+    quarter = encoder.layer1(encoder.maxpool(half))
+    return [half, quarter, encoder.layer2(quarter)]
 
 
 def _segmenter(channels: int, outputs: int) -> smp.Unet:
