@@ -48,11 +48,9 @@ def speed() -> str:
 def evaluation(name: str) -> str:
     """All figures of bundled weights, from docs/data/NAME/metrics.json."""
     metrics = _read(DATA / name / "metrics.json")
-    return (
-        markdown(figure_table(metrics))
-        + f"\n\nFeatures: {metrics['features']} ({metrics['num_features']} of them, {metrics['feature_steps']} steps of "
-        f"training). Seed {metrics['seed']}, commit {metrics['commit'][:7]}."
-    )
+    table = markdown(figure_table(metrics))
+    said = f"{metrics['features']} ({metrics['num_features']} of them, {metrics['feature_steps']} steps of training)"
+    return f"{table}\n\nFeatures: {said}. Seed {metrics['seed']}, commit {metrics['commit'][:7]}."
 
 
 def real_fid() -> str:
