@@ -9,7 +9,8 @@ import numpy as np
 
 from training.evaluation.features import DefectFeatures, pack
 from training.evaluation.measure import ClassSamples
-from training.evaluation.metrics import coverage, kid
+from training.evaluation.fid_kid import kid
+from training.evaluation.prdc import coverage
 from training.gan.dcgan.folder import DCGAN
 from training.gan.dcgan.sample import sample_pairs
 from training.gan.step import TrainingError
