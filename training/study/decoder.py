@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from training.evaluation.features import DefectFeatures, pack
-from training.evaluation.measure import ClassSamples
 from training.evaluation.fid_kid import kid
+from training.evaluation.measure import ClassSamples
 from training.evaluation.prdc import coverage
 from training.gan.dcgan.folder import DCGAN
 from training.gan.dcgan.sample import sample_pairs
