@@ -36,7 +36,7 @@ def all_figures(
     Args:
         sets: of `window_sets`, floors included.
         samples: that they were made from.
-        features: with their segmenter.
+        features: without their segmenter, what it sees is left out.
         bank: training defects of the class.
         inception: for `inception`: FID and KID of whole windows.
 
@@ -54,7 +54,7 @@ def all_figures(
         compared.pop("coverage") if suffix != "copy_paste" else None  # there already, under names without a suffix
         figures |= {f"{key}_{suffix}": value for key, value in compared.items()}
     figures |= set_distances(sets)
-    for suffix, name in (*SEEN.items(), ("clean", "clean")):
+    for suffix, name in (*SEEN.items(), ("clean", "clean")) if features.can_segment else ():
         windows = sets[name]
         agreement = mask_agreement(segment(features, windows.images), windows.labels, samples.class_index)
         figures |= {f"{key}_{suffix}": value for key, value in agreement.items() if suffix != "clean" or key == "found"}
