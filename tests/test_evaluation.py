@@ -264,13 +264,15 @@ def test_data_without_the_held_out_groups_is_a_clear_error(
     assert "none of the groups" in capfd.readouterr().err
 
 
-def test_features_without_a_segmenter_or_of_other_classes_are_a_clear_error(
+def test_features_without_a_segmenter_do_without_it_and_those_of_other_classes_are_a_clear_error(
     run: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], features: DefectFeatures
 ) -> None:
     path = tmp_path / "features.safetensors"
     features.save(path)  # the encoder alone, as files were before
-    assert main(command(run / "weights", data, tmp_path / "out", "--features", str(path))) == 1
-    assert f"error: {path}: features without a segmenter" in capfd.readouterr().err
+    assert main(command(run / "weights", data, tmp_path / "out", "--features", str(path))) == 0
+    assert f"warning: {path}: features of an older version, without a segmenter" in capfd.readouterr().err
+    figures = json.loads((tmp_path / "out" / "metrics.json").read_text())["classes"]["pit"]
+    assert "fid_painted" in figures and "found_painted" not in figures
     network = smp.Unet(ENCODER, encoder_weights=None, in_channels=1, classes=4, decoder_channels=DECODER_CHANNELS)
     DefectFeatures.of(network, 1).save(path)
     assert main(command(run / "weights", data, tmp_path / "out", "--features", str(path))) == 1

@@ -110,7 +110,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
         seed=arguments.seed,
         device=arguments.device,
     )
-    _require_segmenter(features, arguments.features, len(dataset.class_names))
+    _check_segmenter(features, arguments.features, len(dataset.class_names))
     painter = DefectInpainter(folder, arguments.device)  # loads the very file that ships
     classes: dict[str, Any] = {}
     compared: dict[str, Any] = {}
@@ -185,10 +185,14 @@ def _file_stem(index: int, name: str) -> str:
     return f"{index + 1}-{re.sub('[^A-Za-z0-9_-]+', '-', name)}"
 
 
-def _require_segmenter(features: DefectFeatures, path: Path | None, num_classes: int) -> None:
+def _check_segmenter(features: DefectFeatures, path: Path | None, num_classes: int) -> None:
     if not features.can_segment:
-        raise DataError(f"{path}: features without a segmenter, of an older version; name a new file to train both")
-    if features.num_classes != num_classes:
+        print(
+            f"warning: {path}: features of an older version, without a segmenter; what a segmenter sees is not measured. "
+            "Name a new file to train both",
+            file=sys.stderr,
+        )
+    elif features.num_classes != num_classes:
         raise DataError(
             f"{path}: segments {features.num_classes} classes, the data has {num_classes}; name a new file to train "
             "one for this data"

@@ -31,7 +31,7 @@ img { max-width: 100% }"""
 
 
 def side_by_side(sets: Mapping[str, WindowSet], features: DefectFeatures, class_index: int, seed: int) -> np.ndarray:
-    """Draw windows at random: real, painted and pasted ones, each beside what the segmenter sees there.
+    """Draw windows at random: real, painted and pasted ones, each beside what the segmenter, if there is one, sees.
 
     Returns:
         (H, W, 3) uint8.
@@ -44,7 +44,11 @@ def side_by_side(sets: Mapping[str, WindowSet], features: DefectFeatures, class_
         name: [(sets[name].images[i], sets[name].labels[i]) for i in (real if name == "real" else chosen)]
         for name in ("real", "clean", "painted", "copy_paste")
     }
-    seen = {name: segment(features, [image for image, _ in pairs]) for name, pairs in shown.items() if name != "clean"}
+    seen = {
+        name: segment(features, [image for image, _ in pairs])
+        for name, pairs in shown.items()
+        if name != "clean" and features.can_segment
+    }
     rows = []
     for row in range(len(chosen)):
         cells = []
@@ -55,7 +59,7 @@ def side_by_side(sets: Mapping[str, WindowSet], features: DefectFeatures, class_
                 cells.append(predicted(image, seen[name][row], class_index))
         rows.append(cells)
     titles = ["real, mask", "segmenter", "clean, mask", "painted", "segmenter", "copy-paste", "segmenter"]
-    return grid(rows, (CELL, CELL), titles)
+    return grid(rows, (CELL, CELL), [title for title in titles if seen or title != "segmenter"])
 
 
 def predicted(image: np.ndarray, prediction: np.ndarray, class_index: int) -> np.ndarray:
