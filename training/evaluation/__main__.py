@@ -188,8 +188,8 @@ def _file_stem(index: int, name: str) -> str:
 def _check_segmenter(features: DefectFeatures, path: Path | None, num_classes: int) -> None:
     if not features.can_segment:
         print(
-            f"warning: {path}: features of an older version, without a segmenter; what a segmenter sees is not measured. "
-            "Name a new file to train both",
+            f"warning: {path}: features of an older version, without a segmenter; what a segmenter sees is not "
+            "measured. Name a new file to train both",
             file=sys.stderr,
         )
     elif features.num_classes != num_classes:
