@@ -45,12 +45,12 @@ def speed() -> str:
     return "\n".join(lines)
 
 
-def evaluation(name: str) -> str:
-    """All figures of bundled weights, from docs/data/NAME/metrics.json."""
-    metrics = _read(DATA / name / "metrics.json")
-    table = markdown(figure_table(metrics))
-    said = f"{metrics['features']} ({metrics['num_features']} of them, {metrics['feature_steps']} steps of training)"
-    return f"{table}\n\nFeatures: {said}. Seed {metrics['seed']}, commit {metrics['commit'][:7]}."
+def evaluation(name: str, weights: str) -> str:
+    """Figures of bundled weights: all, from docs/data/NAME/metrics.json, or those that their config.json has."""
+    path = DATA / name / "metrics.json"
+    metrics = _read(path) if path.is_file() else _read(WEIGHTS / weights / "config.json")["metrics"]
+    said = f"Features: {metrics['features']}, {metrics['feature_steps']} steps of training"
+    return f"{markdown(figure_table(metrics))}\n\n{said}. Seed {metrics['seed']}, commit {metrics['commit'][:7]}."
 
 
 def real_fid() -> str:
@@ -75,8 +75,8 @@ def real_fid() -> str:
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"quality": quality, "speed": speed},
     "docs/evaluation.md": {
-        "magnetic-tile": lambda: evaluation("magnetic-tile"),
-        "bsdata": lambda: evaluation("bsdata"),
+        "magnetic-tile": lambda: evaluation("magnetic-tile", "magnetic-tile-v1"),
+        "bsdata": lambda: evaluation("bsdata", "bsdata-pitting-v1"),
     },
     "docs/severstal.md": {"fid": real_fid},
 }
