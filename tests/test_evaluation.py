@@ -232,7 +232,7 @@ def test_the_command_measures_compares_and_writes_the_card(
     assert (tmp_path / "out" / "sheet.png").is_file()
     page = (tmp_path / "out" / "report.html").read_text()
     assert page.count("src='data:image/png;base64,") == len(list((tmp_path / "out" / "pictures").iterdir())) == 4
-    for figure in ("KID", "FID", "precision", "found, with the right class", "memorisation"):
+    for figure in ("KID", "FID", "precision", "found, with the right class", "likeness"):
         assert f"<td>{figure}" in page
     assert metrics["together"]["draws"] == 12
     first = features.read_bytes()

@@ -147,7 +147,7 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
                 for figures in (values, compared["classes"][name])
             ]
             lines.append(f"| {name} | " + " | ".join(pairs) + " |")
-    if "found_painted" in metrics["means"]:
+    if "fid_painted" in metrics["means"]:
         lines += [
             "",
             markdown(mean_table(metrics)),
@@ -158,7 +158,8 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
             f"defect there (intersection over union of at least {metrics['found_iou']:g}). AUC: of a classifier that "
             "tells the windows from real held-out defects, on groups it was not fitted to; 0.5 is best. Real defects "
             "lie on defective parts and painted ones on clean parts, so copy-paste is what to compare it with. "
-            "Memorisation: distance to the nearest training defect over that of held-out defects; copies are near 0.",
+            "Likeness: median correlation inside the mask with the training defect that is most like it; copy-paste "
+            "shows what copies have.",
         ]
     return [
         *lines,

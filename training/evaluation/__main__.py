@@ -125,7 +125,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
             print(f"warning: class {name!r} has no shape to paint or no held-out defect; not measured", file=sys.stderr)
             continue
         sets = window_sets(painter_of(painter.network), painter.latent_dim, samples, features, arguments.seed)
-        bank = TrainingBank.of(train, index, features)
+        bank = TrainingBank.of(train, index)
         classes[name] = all_figures(sets, samples, features, bank, inception)
         every.append(sets)
         if other is not None:
@@ -140,10 +140,10 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
             f"{name}: windows drawn at random, not chosen. Red: the given mask. The segmenter's contours: green for "
             f"{name}, magenta for any other class."
         )
-        pictures[f"{stem}-nearest"], distances = nearest_pairs(sets, bank)
+        pictures[f"{stem}-nearest"], distances = nearest_pairs(sets, bank, index)
         captions[f"{stem}-nearest"] = (
-            f"{name}: the painted, the unseen real and the pasted windows that are nearest to a training defect, each "
-            f"beside that defect. {distances}"
+            f"{name}: the painted, the unseen real and the pasted windows that are most like a training defect, "
+            f"each beside that defect. {distances}"
         )
         print(name, json.dumps(classes[name]))
     if not classes:

@@ -43,8 +43,8 @@ def all_figures(
     Returns:
         What `class_figures` returns, and fid, precision, recall, density; contrast_reached and coverage of copy-paste;
         found, found_class and mask_iou, of what the segmenter sees; found_clean, where nothing is painted;
-        classifier_auc, None with too few groups; nearest (median distance to the nearest training defect) and
-        memorisation (the same over that of unseen defects). All plain floats.
+        classifier_auc, None with too few groups; nearest, the median likeness of the nearest training defect. All plain
+        floats.
     """
     figures = class_figures(sets, samples)
     reached = contrasts(sets["clean"], sets["copy_paste"], samples.class_index) >= MIN_CONTRAST
@@ -58,10 +58,10 @@ def all_figures(
         windows = sets[name]
         agreement = mask_agreement(segment(features, windows.images), windows.labels, samples.class_index)
         figures |= {f"{key}_{suffix}": value for key, value in agreement.items() if suffix != "clean" or key == "found"}
-    nearest = {suffix: float(np.median(bank.nearest(sets[name].vectors)[0])) for suffix, name in SEEN.items()}
-    figures |= {f"nearest_{suffix}": value for suffix, value in nearest.items()}
-    if nearest["real"] > 0:
-        figures |= {f"memorisation_{s}": nearest[s] / nearest["real"] for s in ("painted", "copy_paste")}
+    for suffix, name in SEEN.items():
+        windows = sets[name]
+        likeness, _ = bank.nearest(windows.images, [labels == samples.class_index + 1 for labels in windows.labels])
+        figures[f"nearest_{suffix}"] = float(np.median(likeness))
     if inception is not None:
         figures["inception"] = inception_distances(sets, inception)
     return {key: None if value != value else value for key, value in figures.items()}  # JSON has no NaN

@@ -1,17 +1,23 @@
-"""Whether a painter repeats its training defects: distances to the nearest of them."""
+"""Whether a painter repeats its training defects: how alike the nearest of them is.
+
+Distances of features do not show it: in the encoder's features a training defect pasted onto another part is farther
+from the training defects than an unseen one. What is compared is the pattern inside the mask, whatever its brightness
+and size.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from training.evaluation.distance import pairwise
-from training.evaluation.features import DefectFeatures, pack
 from training.windows import DefectWindow, flip
 
 FLIPS = ((False, False), (False, True), (True, False), (True, True))  # a mirrored copy is a copy
+SIDE = 32  # pixels that a defect's box is scaled to
+MARGIN = 2  # pixels around it
 
 
 @dataclass(frozen=True)
@@ -20,23 +26,53 @@ class TrainingBank:
 
     Attributes:
         windows: once each.
-        vectors: (4 * len(windows), D); row `i` shows window `i // 4`.
+        patches: (4 * len(windows), SIDE * SIDE) float32; row `i` shows window `i // 4`.
     """
 
     windows: Sequence[DefectWindow]
-    vectors: np.ndarray
+    patches: np.ndarray
 
     @classmethod
-    def of(cls, windows: Sequence[DefectWindow], class_index: int, features: DefectFeatures) -> TrainingBank:
-        """Embed the windows; there must be one."""
-        rows = [
-            features.embed(pack([flip(w.image, f) for f in FLIPS], [flip(w.mask == class_index + 1, f) for f in FLIPS]))
-            for w in windows
-        ]
-        return cls(windows, np.concatenate(rows))
+    def of(cls, windows: Sequence[DefectWindow], class_index: int) -> TrainingBank:
+        """Cut the defects out of their windows; there must be one."""
+        cut = [patch(w.image, w.mask == class_index + 1)[0] for w in windows]
+        return cls(windows, np.stack([flip(p, f).ravel() for p in cut for f in FLIPS]))
 
-    def nearest(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return, for every row of (N, D), its distance to the nearest training defect and that window's index."""
-        distance = pairwise(vectors, self.vectors)
-        rows = distance.argmin(axis=1)
-        return distance[np.arange(len(vectors)), rows], rows // len(FLIPS)
+    def nearest(self, images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Find the training defect that is most like each given one.
+
+        Args:
+            images: (H, W, C) uint8.
+            masks: (H, W) bool, true somewhere.
+
+        Returns:
+            (N,) correlation of brightness inside the given mask, boxes laid over each other, in [-1, 1]: 1 for a copy,
+            also a brighter or a mirrored one; and (N,) the index of the training window.
+        """
+        likeness, indices = [], []
+        for image, mask in zip(images, masks, strict=True):
+            gray, inside = patch(image, mask)
+            given, bank = gray[inside], self.patches[:, inside.ravel()]
+            given, bank = given - given.mean(), bank - bank.mean(axis=1, keepdims=True)
+            norms = np.linalg.norm(bank, axis=1) * np.linalg.norm(given)
+            correlation = (bank @ given) / np.maximum(norms, 1e-6)
+            best = int(correlation.argmax())
+            likeness.append(float(correlation[best]))
+            indices.append(best // len(FLIPS))
+        return np.array(likeness), np.array(indices)
+
+
+def patch(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the box of a mask out of an image and scale it.
+
+    Args:
+        image: (H, W, C) uint8.
+        mask: (H, W) bool, true somewhere.
+
+    Returns:
+        (SIDE, SIDE) float32, mean of the channels, and (SIDE, SIDE) bool, the mask there.
+    """
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    box = (slice(max(0, top - MARGIN), top + height + MARGIN), slice(max(0, left - MARGIN), left + width + MARGIN))
+    gray = cv2.resize(image[box].mean(axis=2, dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return gray, cv2.resize(mask[box].astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) > 0

@@ -74,29 +74,29 @@ def predicted(image: np.ndarray, prediction: np.ndarray, class_index: int) -> np
     return drawn
 
 
-def nearest_pairs(sets: Mapping[str, WindowSet], bank: TrainingBank) -> tuple[np.ndarray, str]:
-    """Show the painted windows that are nearest to a training defect, beside the nearest unseen and pasted ones.
+def nearest_pairs(sets: Mapping[str, WindowSet], bank: TrainingBank, class_index: int) -> tuple[np.ndarray, str]:
+    """Show the painted windows that are most like a training defect, beside such unseen and pasted ones.
 
     Returns:
-        (H, W, 3) uint8, and a sentence with the distances.
+        (H, W, 3) uint8, and a sentence with the likenesses.
     """
     columns: list[list[np.ndarray]] = []
     said = []
     for name, title in (("painted", "painted"), ("real", "unseen"), ("copy_paste", "copy-paste")):
         windows = sets[name]
-        distances, indices = bank.nearest(windows.vectors)
+        likeness, indices = bank.nearest(windows.images, [labels == class_index + 1 for labels in windows.labels])
         order, shown = [], set()
-        for i in np.argsort(distances):  # a training defect once, else one of them could fill the picture
+        for i in np.argsort(-likeness):  # a training defect once, else one of them could fill the picture
             if int(indices[i]) not in shown and len(order) < ROWS:
                 shown.add(int(indices[i]))
                 order.append(int(i))
         columns.append([outline(windows.images[i], windows.labels[i]) for i in order])
         columns.append([outline(bank.windows[indices[i]].image, bank.windows[indices[i]].mask) for i in order])
-        said.append(f"{title} {', '.join(f'{distances[i]:.1f}' for i in order)}")
+        said.append(f"{title} {', '.join(f'{likeness[i]:.2f}' for i in order)}")
     depth = min(len(column) for column in columns)
     rows = [[column[row] for column in columns] for row in range(depth)]
     titles = ["painted", "nearest", "unseen", "nearest", "copy-paste", "nearest"]
-    return grid(rows, (CELL, CELL), titles), "Distances, top to bottom: " + "; ".join(said) + "."
+    return grid(rows, (CELL, CELL), titles), "Likeness, top to bottom: " + "; ".join(said) + "."
 
 
 def write_pictures(out: Path, pictures: Mapping[str, np.ndarray]) -> None:

@@ -52,7 +52,7 @@ ROWS = (
     _row("IoU of predicted and given mask", "mask_iou", ".2f"),
     Row("found where nothing is painted", "found_clean", None, None, ".0%"),
     _row("AUC of the classifier", "classifier_auc", ".2f"),
-    Row("memorisation (real is 1)", "memorisation_painted", "memorisation_copy_paste", None, ".2f"),
+    _row("likeness of the nearest training defect", "nearest", ".2f"),
 )
 
 
