@@ -1,8 +1,8 @@
 """Whether a painter repeats its training defects: how alike the nearest of them is.
 
-Distances of features do not show it: in the encoder's features a training defect pasted onto another part is farther
-from the training defects than an unseen one. What is compared is the pattern inside the mask, whatever its brightness
-and size.
+Distances of features do not show it: in the encoder's features, training blowholes pasted onto other magnetic tiles lay
+farther from the training blowholes than unseen ones did. What is compared is the pattern inside the mask, whatever its
+brightness and size.
 """
 
 from __future__ import annotations
