@@ -20,6 +20,7 @@ from training.benchmark.claims import claim
 from training.benchmark.folds import Fold
 from training.card import model_card
 from training.datasets import DataError, DefectDataset
+from training.gan.dcgan.folder import load_dcgan
 from training.gan.export import build_mask_bank
 
 WAIT_SECONDS = 5.0  # between looks at a painter that another process trains
@@ -79,6 +80,55 @@ def painter_for(fold: Fold, dataset: DefectDataset, source: PainterSource) -> We
     check_painter(folder, fold, dataset, source.weights is not None)
     _check_length(folder, source)
     return folder
+
+
+def check_source(fold: Fold, dataset: DefectDataset, source: PainterSource) -> None:
+    """Check what is there of a fold's painter, before anything is trained.
+
+    Raises:
+        PainterError, WeightsError: if given weights cannot be found, or a painter must not be used.
+    """
+    if source.weights is not None:
+        check_painter(find_weights(source.weights), fold, dataset, given=True)
+    path = source.folder / fold.name / ("weights" if source.weights is not None else "run/weights")
+    if is_trained(path):
+        folder = find_weights(str(path))
+        check_painter(folder, fold, dataset, source.weights is not None)
+        _check_length(folder, source)
+
+
+def find_dcgan(folder: Path | None, fold: Fold, dataset: DefectDataset) -> Path:
+    """Find the decoder of the decoder-only arm.
+
+    Args:
+        folder: a `RUN/dcgan`, or a folder that holds one for each fold, called as the fold is.
+        fold: whose test and validation groups it must not have seen, nor training groups beyond its fraction.
+        dataset: for its classes.
+
+    Raises:
+        PainterError: if there is none, or it must not be used.
+    """
+    if folder is None:
+        raise PainterError("the arm decoder-only needs --dcgan: a RUN/dcgan of python -m training.gan.dcgan --split")
+    places = [folder, folder / fold.name / "run" / "dcgan", folder / fold.name / "dcgan", folder / fold.name]
+    path = next((place for place in places if (place / "config.json").is_file()), None)
+    if path is None:
+        raise PainterError(
+            f"{folder}: no decoder for {fold.name}; train one with python -m training.gan.dcgan --split, into "
+            f"{folder / fold.name / 'run'}"
+        )
+    dcgan = load_dcgan(path)
+    if dcgan.generator.config.masks_only:
+        raise PainterError(f"{path}: was trained on masks only and makes no images; train without --masks-only")
+    if sorted(dcgan.class_names) != sorted(dataset.class_names):
+        raise PainterError(f"{path}: knows {list(dcgan.class_names)}, the data has {list(dataset.class_names)}")
+    foreign = sorted(set(dcgan.training.get("train_groups", ())) - set(fold.train))
+    if foreign or not dcgan.training.get("train_groups"):
+        raise PainterError(
+            f"{path}: was trained on {len(foreign)} groups that are not training groups of {fold.name}"
+            f"{f' ({foreign[0]}, say)' if foreign else ''}; train it with the fold's --split"
+        )
+    return path
 
 
 def is_trained(weights: Path) -> bool:
