@@ -15,7 +15,7 @@ from training.benchmark.statistics import Difference
 
 
 def plot_curves(fractions: Mapping[float, Mapping[str, Sequence[Mapping[str, Any]]]], path: Path) -> None:
-    """Draw the validation Dice and the loss of the `none` arm (else the first there is) over the steps, each run thin."""
+    """Draw validation Dice and loss of the `none` arm (else the first there is) over the steps, each run thin."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for index, (fraction, arms) in enumerate(fractions.items()):

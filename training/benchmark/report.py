@@ -77,6 +77,7 @@ def grid_text(fractions: Mapping[float, Runs]) -> str:
     rates = ", ".join(f"{fraction:.0%}" for fraction in fractions)
     minutes = np.array([run["seconds"]["all"] for run in runs]) / 60
     commits = sorted({run["commit"][:7] for run in runs})
+    made = f"{'; '.join(sorted({run['hardware'] for run in runs}))}; commit {', '.join(commits)}"
     counts = {(len(fractions[f].get(arm, ())), f, arm) for f in fractions for arm in fractions[f]}
     full = len(folds) * len(seeds)
     missing = sorted(f"{arm} at {f:.0%}: {n} of {full}" for n, f, arm in counts if n < full)
@@ -85,8 +86,7 @@ def grid_text(fractions: Mapping[float, Runs]) -> str:
         f"{runs[0]['folds']}; seeds {', '.join(map(str, seeds))}. Every run: `smp.Unet` with the encoder "
         f"`{config['encoder']}` ({runs[0]['parameters'] / 1e6:.2f} M parameters), {config['steps']} steps of "
         f"{config['batch_size']} crops of {config['crop_size']} pixels at scale {config['scale']:g}, p = "
-        f"{config['p']:g}; {minutes.min():.1f} to {minutes.max():.1f} minutes ({'; '.join(sorted({r['hardware'] for r in runs}))}"
-        f"; commit {', '.join(commits)}). "
+        f"{config['p']:g}; {minutes.min():.1f} to {minutes.max():.1f} minutes ({made}). "
         + (f"Not finished: {'; '.join(missing)}." if missing else "Every arm has every fold and seed.")
     )
 
