@@ -19,10 +19,11 @@ from tests.conftest import CLASSES, make_weights
 from training.benchmark.__main__ import main
 from training.benchmark.claims import SUFFIX, claim
 from training.benchmark.folds import Fold, make_folds
-from training.benchmark.painters import PainterError, PainterSource, find_dcgan, painter_for
+from training.benchmark.painters import PainterError, PainterSource, find_dcgan, painter_for, split_document
 from training.benchmark.report import PARTS
 from training.benchmark.runs import KIND
 from training.datasets import DefectDataset, open_dataset
+from training.gan.dcgan.__main__ import main as train_decoder
 from training.gan.export import build_mask_bank
 
 ARMS = ("none", "copy-paste", "gan")
@@ -186,7 +187,7 @@ def test_a_half_written_or_foreign_json_stops_the_command(
 
 def test_a_painter_of_other_groups_is_refused(dataset: DefectDataset, fold: Fold, tmp_path: Path) -> None:
     trained_on(tmp_path / fold.name / "run" / "weights", fold.train[:-1])
-    with pytest.raises(PainterError, match="other groups than those of fold0of2-fraction0.5"):
+    with pytest.raises(PainterError, match=r"other groups than those of fold0of2-fraction0\.5"):
         painter_for(fold, dataset, PainterSource(tmp_path))
     shutil.rmtree(tmp_path / fold.name)
     trained_on(tmp_path / fold.name / "run" / "weights", (*fold.train, fold.validation[0]))
@@ -228,14 +229,20 @@ def test_predictions_are_shown_side_by_side(finished: Path, data: Path, tmp_path
 def test_a_painter_is_trained_for_the_fold_and_kept(
     data: Path, fold: Fold, dataset: DefectDataset, tmp_path: Path
 ) -> None:
-    arms = ("none", "oversample", "poisson", "perlin", "gan", "gan+copy-paste", "gan-fixed-z")
-    command = words(data, tmp_path, "--painter-preset", "smoke", "--arms", *arms)
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps(split_document(fold, sorted({record.group for record in dataset.records}))))
+    decoder = tmp_path / "decoders" / fold.name / "run"
+    run = ["--data", str(data), "--format", "folder", "--group-pattern", PATTERN, "--out", str(decoder)]
+    assert train_decoder([*run, "--preset", "smoke", "--split", str(split)]) == 0
+    arms = ("none", "oversample", "poisson", "perlin", "gan", "gan+copy-paste", "gan-fixed-z", "decoder-only")
+    command = words(data, tmp_path / "out", "--painter-preset", "smoke", "--arms", *arms)
+    command += ["--dcgan", str(tmp_path / "decoders")]
     assert main(command) == 0
-    path = tmp_path / "painters" / fold.name / "run" / "weights"
+    path = tmp_path / "out" / "painters" / fold.name / "run" / "weights"
     training = find_weights(str(path)).config.training
     assert sorted(training["train_groups"]) == sorted(fold.train) and not training["validation_groups"]
     written = (path / "model.safetensors").stat().st_mtime_ns
-    assert results(tmp_path).keys() == set(arms)
-    next(tmp_path.glob("gan-fold*.json")).unlink()
+    assert results(tmp_path / "out").keys() == set(arms)
+    next((tmp_path / "out").glob("gan-fold*.json")).unlink()
     assert main(command) == 0
     assert (path / "model.safetensors").stat().st_mtime_ns == written

@@ -100,7 +100,7 @@ def test_the_network_answers_at_the_scale_of_the_image(scale: float) -> None:
 
 
 def test_an_unknown_encoder_is_one_clear_error() -> None:
-    with pytest.raises(ValueError, match="--encoder 'resnet1' with depth 4: .*cannot build it"):
+    with pytest.raises(ValueError, match=r"--encoder 'resnet1' with depth 4: .*cannot build it"):
         Segmenter(BenchmarkConfig(encoder="resnet1"), 1, 2)
     with pytest.raises(ValueError, match="multiple of 16"):
         BenchmarkConfig(crop_size=100)
