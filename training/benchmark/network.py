@@ -55,15 +55,23 @@ class Segmenter(nn.Module):
 
 
 class SegmentationLoss(nn.Module):
-    """Cross-entropy and Dice of the defect classes, both with weight 1."""
+    """Cross-entropy and Dice of the defect classes, both with weight 1.
 
-    def __init__(self, num_classes: int) -> None:
+    Args:
+        num_classes: of defects.
+        defect_weight: of a defect's pixel in the cross-entropy; one of the background has weight 1.
+    """
+
+    weights: Tensor
+
+    def __init__(self, num_classes: int, defect_weight: float) -> None:
         super().__init__()
+        self.register_buffer("weights", torch.tensor([1.0, *[defect_weight] * num_classes]))
         self.dice = smp.losses.DiceLoss("multiclass", classes=list(range(1, num_classes + 1)))
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, K + 1, H, W) and mask (B, H, W) int64 to a scalar."""
-        return F.cross_entropy(logits, mask) + self.dice(logits, mask)
+        return F.cross_entropy(logits, mask, self.weights) + self.dice(logits, mask)
 
 
 def predict(network: nn.Module, image: np.ndarray, size: int, overlap: float, device: torch.device) -> np.ndarray:

@@ -33,6 +33,7 @@ class BenchmarkConfig:
     steps: int = 1200  # of the optimiser
     learning_rate: float = 2e-3  # AdamW
     weight_decay: float = 1e-2
+    defect_weight: float = 8.0  # of a defect's pixel in the cross-entropy; the background's have weight 1
     warmup_steps: int = 50
     decay_fraction: float = 0.4  # last part, in which the learning rate falls to a fiftieth along a cosine
     defect_fraction: float = 0.5  # of the crops, that are cut around a real defect; the others show clean images

@@ -75,7 +75,7 @@ def train(
     Raises:
         DivergedError: if the loss is no number.
     """
-    loss_of = SegmentationLoss(len(crops.defective.dataset.class_names))
+    loss_of = SegmentationLoss(len(crops.defective.dataset.class_names), config.defect_weight).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, config))
     loader = DataLoader(crops, config.batch_size, num_workers=workers, pin_memory=device.type == "cuda", drop_last=True)
