@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
 from albu_gan.generators import DefectGenerator, build_generator
 from albu_gan.hub import find_weights
-from albu_gan.masks import MaskBank
+from albu_gan.masks import MaskBank, Origin
 from albu_gan.weights_folder import CONFIG, MASKS, MODEL, WeightsError, WeightsFolder
 
 MAX_WINDOWS = 64  # that go through the network at once, so that a mask of specks does not fill the memory
@@ -32,6 +32,7 @@ class Draw:
         left: first column of the mask in the image.
         class_index: of the defect.
         z: (latent_dim,) float32.
+        origin: of the shape, if it came from a mask bank.
     """
 
     mask: np.ndarray
@@ -39,6 +40,7 @@ class Draw:
     left: int
     class_index: int
     z: np.ndarray
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)

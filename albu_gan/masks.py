@@ -14,6 +14,25 @@ MAX_SHAPES = 1_000_000
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Which shape of a bank another one was made from, and how.
+
+    With it, whatever lies in the image that the shape was cut from can be moved as the shape was.
+
+    Attributes:
+        index: of the shape in its `MaskBank`.
+        matrix: (2, 3) float64, takes x, y, 1 of a pixel's centre in the bank's mask to x, y in the new one.
+    """
+
+    index: int
+    matrix: np.ndarray
+
+    def then(self, matrix: np.ndarray) -> Origin:
+        """Return the origin after one more (2, 3) map."""
+        return Origin(self.index, matrix[:, :2] @ self.matrix + np.array([[0, 0, 1]]) * matrix[:, 2:])
+
+
+@dataclass(frozen=True)
 class Shape:
     """One defect's shape.
 
@@ -22,11 +41,13 @@ class Shape:
         class_index: of the defect.
         edges: whether the shape was cut off by the top, left, bottom or right border of its image. Such a shape (a
             broken edge, say) belongs at that border.
+        origin: in the bank it was drawn from; None for shapes that were not.
     """
 
     mask: np.ndarray
     class_index: int
     edges: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    origin: Origin | None = None
 
 
 class MaskBank:
@@ -55,7 +76,7 @@ class MaskBank:
     def __getitem__(self, index: int) -> Shape:
         height, width = self._sizes[index]
         mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).astype(bool)
-        return Shape(mask, int(self._classes[index]), self._edges[index])
+        return Shape(mask, int(self._classes[index]), self._edges[index], Origin(int(index), np.eye(2, 3)))
 
     def sample(self, class_index: int, rng: np.random.Generator) -> Shape:
         """Draw one shape of a class, each with the same probability."""
@@ -133,24 +154,35 @@ def jitter_shape(
         rotate_range: degrees, both ends included.
         rng: the only source of randomness.
     """
-    mask, edges = shape.mask, shape.edges
+    mask, edges, (height, width) = shape.mask, shape.edges, shape.mask.shape
+    mirror = np.eye(2, 3)
     if rng.random() < 0.5:
         mask, edges = mask[::-1], (edges[2], edges[1], edges[0], edges[3])
+        mirror[1] = 0, -1, height - 1
     if rng.random() < 0.5:
         mask, edges = mask[:, ::-1], (edges[0], edges[3], edges[2], edges[1])
+        mirror[0] = -1, 0, width - 1
     scale, angle = rng.uniform(*scale_range), rng.uniform(*rotate_range)
-    return Shape(warp_mask(mask, scale, 0.0 if any(edges) else angle), shape.class_index, edges)
+    warped, matrix = _warp(mask, scale, 0.0 if any(edges) else angle)
+    origin = None if shape.origin is None else shape.origin.then(mirror).then(matrix)
+    return Shape(warped, shape.class_index, edges, origin)
 
 
 def scale_shape(shape: Shape, factor: float) -> Shape:
     """Return the shape made smaller or larger."""
-    return Shape(warp_mask(shape.mask, factor, 0.0), shape.class_index, shape.edges)
+    warped, matrix = _warp(shape.mask, factor, 0.0)
+    return Shape(warped, shape.class_index, shape.edges, None if shape.origin is None else shape.origin.then(matrix))
 
 
 def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
     """Scale and rotate a bool mask about its centre; the result is tight, never empty, and keeps thin parts whole."""
+    return _warp(mask, scale, angle)[0]
+
+
+def _warp(mask: np.ndarray, scale: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Do the work of `warp_mask`; also return the (2, 3) map of its pixels."""
     if scale == 1 and angle == 0:
-        return np.ascontiguousarray(mask)
+        return np.ascontiguousarray(mask), np.eye(2, 3)
     height, width = mask.shape
     radians = np.deg2rad(angle)
     c, s = abs(np.cos(radians)) * scale, abs(np.sin(radians)) * scale
@@ -169,7 +201,8 @@ def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
         ends = np.rint(cv2.transform(segments.astype(np.float64), matrix)).astype(np.int32)
         cv2.polylines(result, list(ends), False, 1)
     left, top, w, h = cv2.boundingRect(result)
-    return np.ascontiguousarray(result[top : top + h, left : left + w].astype(bool))
+    matrix[:, 2] -= [left, top]
+    return np.ascontiguousarray(result[top : top + h, left : left + w].astype(bool)), matrix
 
 
 def thin_parts(mask: np.ndarray, width: int) -> np.ndarray:

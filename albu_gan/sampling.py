@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from albu_gan.compositing import Patch, contrast, paste
-from albu_gan.inpainter import DefectInpainter, Draw
-from albu_gan.masks import Shape, jitter_shape, procedural_shape, scale_shape
+from albu_gan.inpainter import Draw
+from albu_gan.masks import MaskBank, Shape, jitter_shape, procedural_shape, scale_shape
 from albu_gan.placement import place
 
 SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
 SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
 LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
 SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
+
+
+class Painter(Protocol):
+    """What `DefectSampler` paints with: `DefectInpainter`, or anything else that has these."""
+
+    @property
+    def mask_bank(self) -> MaskBank:
+        """Shapes to draw from."""
+
+    def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw what makes one defect of a class and shape differ from another."""
+
+    def paint(self, image: np.ndarray, draws: Sequence[Draw]) -> list[Patch]:
+        """Return one patch a draw; see `DefectInpainter.paint`."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,7 @@ class DefectSampler:
         min_contrast: levels of 255; see `albu_gan.compositing.contrast`.
     """
 
-    painter: DefectInpainter
+    painter: Painter
     class_weights: Mapping[int, float]
     defects_range: tuple[int, int]
     mask_source: str
@@ -72,7 +87,7 @@ class DefectSampler:
         """Try new latents, then new shapes; None if nothing that can be seen came of it."""
         for shape_try in range(SHAPE_REDRAWS + 1):
             for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
-                draw = Draw(draw.mask, draw.top, draw.left, draw.class_index, self.painter.draw_latent(rng))
+                draw = replace(draw, z=self.painter.draw_latent(rng))
                 (patch,) = self.painter.paint(image, [draw])
                 if self._visible(image, patch):
                     return patch
@@ -103,7 +118,8 @@ class DefectSampler:
                     shape = shape if shrink == 1 else scale_shape(shape, shrink)
                     offset_yx = place(shape, blocked, image_hw, rng)
                     if offset_yx is not None:
-                        return Draw(shape.mask, *offset_yx, shape.class_index, self.painter.draw_latent(rng))
+                        z = self.painter.draw_latent(rng)
+                        return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin)
         return None
 
     def _draw_shape(self, class_index: int, rng: np.random.Generator) -> Shape:

@@ -291,3 +291,23 @@ def test_a_slender_shape_lies_as_its_model_does() -> None:
     upright = [procedural_shape(Shape(np.ones((60, 4), bool), 0), np.random.default_rng(s)).mask for s in range(20)]
     assert np.mean([m.shape[1] > m.shape[0] for m in across]) > 0.9
     assert np.mean([m.shape[0] > m.shape[1] for m in upright]) > 0.9
+
+
+@pytest.mark.parametrize("edges", [(False,) * 4, (True, False, False, False)])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_origin_moves_what_the_shape_was_cut_from_as_the_shape(edges: tuple[bool, ...], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    blob = cv2.GaussianBlur(rng.random((40, 56)), (0, 0), 5)
+    inside = blob > np.median(blob)
+    inside[0, 0] = inside[-1, -1] = True
+    bank = MaskBank([Shape(np.ones((3, 3), bool), 0), Shape(inside, 0, edges)], 1)
+    shape = scale_shape(jitter_shape(bank[1], (0.7, 1.4), (-40, 40), rng), 0.9)
+    assert shape.origin is not None and shape.origin.index == 1
+    height, width = shape.mask.shape
+    moved = cv2.warpAffine(inside.astype(np.float32), shape.origin.matrix, (width, height)) > 0.5
+    assert (moved & shape.mask).sum() / (moved | shape.mask).sum() > 0.93
+
+
+def test_shapes_of_no_bank_have_no_origin() -> None:
+    shape = jitter_shape(Shape(np.ones((4, 5), bool), 0), (0.5, 2), (-9, 9), np.random.default_rng(0))
+    assert shape.origin is None and scale_shape(shape, 0.5).origin is None

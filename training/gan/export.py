@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,31 @@ def export_weights(
     write_folder(path, described, state, bank.to_tensors(), model_card(described))
 
 
+@dataclass(frozen=True)
+class Found:
+    """A shape of the bank, and where it was found.
+
+    Attributes:
+        shape: cut out of its mask.
+        record: of the image.
+        top: first row of the shape in the image.
+        left: first column.
+    """
+
+    shape: Shape
+    record: Record
+    top: int
+    left: int
+
+
 def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> MaskBank:
     """Collect every connected shape of the records, and which borders of its image it touches."""
-    shapes: dict[int, list[Shape]] = {index: [] for index in range(len(dataset.class_names))}
+    return MaskBank([found.shape for found in find_shapes(dataset, records)], len(dataset.class_names))
+
+
+def find_shapes(dataset: DefectDataset, records: Sequence[Record]) -> list[Found]:
+    """Find what `build_mask_bank` collects, in the order of the bank."""
+    shapes: dict[int, list[Found]] = {index: [] for index in range(len(dataset.class_names))}
     for record in records:
         if record.classes:
             _, mask = dataset.read(record)
@@ -76,9 +99,9 @@ def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> MaskBa
             for class_index, part, (top, left, h, w) in components(mask):
                 cut = np.ascontiguousarray(part[top : top + h, left : left + w])
                 edges = (top <= 1, left <= 1, top + h >= height - 1, left + w >= width - 1)
-                shapes[class_index].append(Shape(cut, class_index, edges))
+                shapes[class_index].append(Found(Shape(cut, class_index, edges), record, top, left))
     kept = []
     for members in shapes.values():
         chosen = np.linspace(0, len(members) - 1, min(len(members), MAX_SHAPES_A_CLASS)).astype(int)
         kept += [members[i] for i in chosen]
-    return MaskBank(kept, len(dataset.class_names))
+    return kept

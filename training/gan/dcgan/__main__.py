@@ -11,6 +11,7 @@ import torch
 
 from training.atomic import write_json
 from training.datasets import DataError, add_data_arguments, dataset_from_arguments, split_by_group
+from training.datasets.split_file import read_split
 from training.gan.config import with_overrides
 from training.gan.dcgan.config import PRESETS, DCGANConfig
 from training.gan.dcgan.data import PairBatches, ShapeBatches, cut_shapes
@@ -37,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument("--split", type=Path, help="JSON of `python -m training.datasets split`; default: made anew")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
     for field in dataclasses.fields(DCGANConfig):
         flag = "--" + field.name.replace("_", "-")
@@ -97,8 +99,11 @@ def train(arguments: argparse.Namespace, config: DCGANConfig) -> None:
     out, seed = arguments.out, config.seed
     dataset = dataset_from_arguments(arguments)
     names = dataset.class_names
-    fractions = (config.train_fraction, config.split_seed, config.validation_fraction)
-    split = split_by_group(dataset.records, names, *fractions)
+    if arguments.split is not None:
+        split = read_split(arguments.split, dataset.records)
+    else:
+        fractions = (config.train_fraction, config.split_seed, config.validation_fraction)
+        split = split_by_group(dataset.records, names, *fractions)
     trainer = DCGANTrainer(config, len(names), dataset.channels, out)
     if arguments.resume:
         trainer.resume()

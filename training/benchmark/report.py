@@ -1,0 +1,237 @@
+"""Tables and plots from the JSON of the runs, between the marks of a Markdown page."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.atomic import write_text
+from training.benchmark.plots import plot_curves, plot_differences
+from training.benchmark.runs import ResultError, read_runs
+from training.benchmark.scoring import average_precision, by_group, false_alarms, iou
+from training.benchmark.settings import ARMS, BASELINES
+from training.benchmark.statistics import Difference, compare, compare_statistic, group_values, holm
+
+PARTS = ("grid", "figures", "differences", "classes", "speed")
+AP_RESAMPLES = 500  # at most; each sorts the scores of every run again
+
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # by arm
+
+
+def mean_dice(run: Mapping[str, Any]) -> dict[str, float]:
+    """Return the Dice of each test group: the mean over the classes that its images show."""
+    return _over_classes(run, [by_group(run["images"], index) for index in range(len(run["class_names"]))])
+
+
+def mean_iou(run: Mapping[str, Any]) -> dict[str, float]:
+    """Return the IoU of each test group, likewise."""
+    return _over_classes(run, [by_group(run["images"], index, iou) for index in range(len(run["class_names"]))])
+
+
+def _over_classes(run: Mapping[str, Any], of_class: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    found: dict[str, list[float]] = defaultdict(list)
+    for values in of_class:
+        for group, value in values.items():
+            found[group].append(value)
+    return {group: float(np.mean(values)) for group, values in found.items()}
+
+
+METRICS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Mapping[str, float]], str]] = {
+    "dice": ("Dice", mean_dice, "+.3f"),
+    "iou": ("IoU", mean_iou, "+.3f"),
+    "alarms": ("false alarms, ppm", lambda run: false_alarms(run["images"]), "+.0f"),
+}
+
+
+def by_fraction(runs: Mapping[str, Mapping[str, Any]]) -> dict[float, dict[str, list[Mapping[str, Any]]]]:
+    """Sort runs by fraction and arm, in the order of `ARMS`.
+
+    Raises:
+        ResultError: if there are none, or they were made with different settings, classes or folds.
+    """
+    if not runs:
+        raise ResultError("no runs; make some with python -m training.benchmark first")
+    first_name, first = next(iter(runs.items()))
+    for name, run in runs.items():
+        for key in ("config", "class_names", "folds"):
+            if run[key] != first[key]:
+                raise ResultError(f"{name} and {first_name} differ in {key}; report one grid at a time")
+    sorted_runs: dict[float, dict[str, list[Mapping[str, Any]]]] = {}
+    for fraction in sorted({run["fraction"] for run in runs.values()}):
+        of_arm = {arm: [r for r in runs.values() if (r["arm"], r["fraction"]) == (arm, fraction)] for arm in ARMS}
+        sorted_runs[fraction] = {arm: found for arm, found in of_arm.items() if found}
+    return sorted_runs
+
+
+def grid_text(fractions: Mapping[float, Runs]) -> str:
+    """Say which grid the report is of."""
+    runs = [run for arms in fractions.values() for found in arms.values() for run in found]
+    config, folds = runs[0]["config"], sorted({run["fold"] for run in runs})
+    seeds = sorted({run["seed"] for run in runs})
+    rates = ", ".join(f"{fraction:.0%}" for fraction in fractions)
+    minutes = np.array([run["seconds"]["all"] for run in runs]) / 60
+    commits = sorted({run["commit"][:7] for run in runs})
+    made = f"{'; '.join(sorted({run['hardware'] for run in runs}))}; commit {', '.join(commits)}"
+    counts = {(len(fractions[f].get(arm, ())), f, arm) for f in fractions for arm in fractions[f]}
+    full = len(folds) * len(seeds)
+    missing = sorted(f"{arm} at {f:.0%}: {n} of {full}" for n, f, arm in counts if n < full)
+    return (
+        f"{len(runs)} runs: fractions {rates} of the training groups; folds {', '.join(map(str, folds))} of "
+        f"{runs[0]['folds']}; seeds {', '.join(map(str, seeds))}. Every run: `smp.Unet` with the encoder "
+        f"`{config['encoder']}` ({runs[0]['parameters'] / 1e6:.2f} M parameters), {config['steps']} steps of "
+        f"{config['batch_size']} crops of {config['crop_size']} pixels at scale {config['scale']:g}, p = "
+        f"{config['p']:g}; {minutes.min():.1f} to {minutes.max():.1f} minutes ({made}). "
+        + (f"Not finished: {'; '.join(missing)}." if missing else "Every arm has every fold and seed.")
+    )
+
+
+def figures_table(fractions: Mapping[float, Runs]) -> str:
+    """One row an arm and fraction: Dice of each class, means, detection and false alarms."""
+    names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
+    titles = ["fraction", "arm", "runs", *(f"Dice {name}" for name in names)]
+    titles += ["mean Dice", "mean IoU", "detection AP", "false alarms, ppm of clean pixels"]
+    lines = _head(titles)
+    for fraction, arms in fractions.items():
+        for arm, runs in arms.items():
+            dice = [_mean([run["summary"]["dice"].get(name) for run in runs]) for name in names]
+            cells = [_format(value, ".3f") for value in dice]
+            for key, form in (("mean_dice", ".3f"), ("mean_iou", ".3f"), ("average_precision", ".3f")):
+                cells.append(_format(_mean([run["summary"][key] for run in runs]), form))
+            cells.append(_format(_mean([run["summary"]["false_alarm_ppm"] for run in runs]), ".0f"))
+            lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
+    return "\n".join(lines)
+
+
+def differences(arms: Runs, base: str, metric: str, resamples: int) -> dict[str, Difference]:
+    """Compare every arm with one of the baselines by one metric, p values corrected over the arms."""
+    values_of = METRICS[metric][1]
+    values = {arm: group_values(runs, values_of) for arm, runs in arms.items()}
+    made = {arm: compare(values[arm], values[base], resamples) for arm in arms if arm != base}
+    found = {arm: difference for arm, difference in made.items() if difference is not None}
+    corrected = holm([d.p if d.p is not None else 1.0 for d in found.values()])
+    return {arm: replace(d, p_holm=p) for (arm, d), p in zip(found.items(), corrected, strict=True)}
+
+
+def differences_table(fractions: Mapping[float, Runs], resamples: int) -> str:
+    """Differences to the baselines: mean, 95 % interval, corrected p."""
+    lines = _head(["fraction", "arm", "against", "groups", "Dice", "IoU", "detection AP", "false alarms, ppm"])
+    for fraction, arms in fractions.items():
+        for base in BASELINES:
+            if base not in arms:
+                continue
+            found = {metric: differences(arms, base, metric, resamples) for metric in METRICS}
+            for arm in arms:
+                if arm == base or arm not in found["dice"]:
+                    continue
+                ap = compare_statistic(arms[arm], arms[base], average_precision, min(resamples, AP_RESAMPLES))
+                cells = {metric: _shown(found[metric].get(arm), METRICS[metric][2]) for metric in METRICS}
+                row = [f"{fraction:.0%}", f"`{arm}`", f"`{base}`", str(found["dice"][arm].groups)]
+                lines.append(_row([*row, cells["dice"], cells["iou"], _shown(ap, "+.3f"), cells["alarms"]]))
+    return "\n".join(lines)
+
+
+def classes_table(fractions: Mapping[float, Runs], resamples: int) -> str:
+    """Differences in Dice, class by class."""
+    names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
+    lines = _head(["fraction", "arm", "against", *names])
+    for fraction, arms in fractions.items():
+        for base in BASELINES:
+            for arm in arms if base in arms else ():
+                if arm == base:
+                    continue
+                cells = []
+                for index in range(len(names)):
+                    values = [group_values(arms[a], lambda r, i=index: by_group(r["images"], i)) for a in (arm, base)]
+                    cells.append(_shown(compare(values[0], values[1], resamples), "+.3f"))
+                lines.append(_row([f"{fraction:.0%}", f"`{arm}`", f"`{base}`", *cells]))
+    return "\n".join(lines)
+
+
+def speed_table(fractions: Mapping[float, Runs]) -> str:
+    """Optimiser steps per second, and their ratio to `none` among runs with as many workers."""
+    lines = _head(["arm", "workers", "runs", "steps per second", "of `none`"])
+    rates: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for arms in fractions.values():
+        for arm, runs in arms.items():
+            for run in runs:
+                rates[arm, run["workers"]].append(run["steps_per_second"])
+    for arm in ARMS:
+        for workers in sorted({w for a, w in rates if a == arm}):
+            rate, none = float(np.median(rates[arm, workers])), rates.get(("none", workers))
+            ratio = f"{rate / float(np.median(none)):.2f}" if none else "-"
+            lines.append(_row([f"`{arm}`", str(workers), str(len(rates[arm, workers])), f"{rate:.2f}", ratio]))
+    return "\n".join(lines)
+
+
+def filled(page: str, out: Path, resamples: int) -> str:
+    """Return the page with every generated part renewed.
+
+    Raises:
+        ValueError: if the page lacks the marks of a part, or the folder holds no grid.
+    """
+    fractions = by_fraction(read_runs(out))
+    parts = {
+        "grid": grid_text(fractions),
+        "figures": figures_table(fractions),
+        "differences": differences_table(fractions, resamples),
+        "classes": classes_table(fractions, resamples),
+        "speed": speed_table(fractions),
+    }
+    for name, text in parts.items():
+        pattern = rf"(<!-- generated by training\.benchmark: {name} -->\n).*?(<!-- end -->)"
+        page, count = re.subn(pattern, lambda m, t=text: f"{m[1]}{t}\n{m[2]}", page, flags=re.DOTALL)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"the page has no place for {name!r}: <!-- generated by training.benchmark: {name} -->")
+    return page
+
+
+def write_report(out: Path, page: Path, plots: Path | None, resamples: int) -> None:
+    """Renew the tables of a page in place, and draw the plots."""
+    if resamples < 100:
+        raise ValueError(f"--resamples must be at least 100, got {resamples}")
+    if not page.is_file():
+        raise ValueError(f"{page}: no such page; make one with the marks of {', '.join(PARTS)}")
+    text = filled(page.read_text(encoding="utf-8"), out, resamples)
+    folder = plots or page.parent / "images"
+    fractions = by_fraction(read_runs(out))
+    plot_curves(fractions, folder / "benchmark-curves.png")
+    found = {
+        (fraction, base): differences(arms, base, "dice", resamples)
+        for fraction, arms in fractions.items()
+        for base in BASELINES
+        if base in arms
+    }
+    plot_differences(found, folder / "benchmark-differences.png")
+    write_text(page, text)
+    print(page)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _format(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _shown(difference: Difference | None, form: str) -> str:
+    if difference is None:
+        return "-"
+    text = f"{difference.mean:{form}} [{difference.low:{form}}, {difference.high:{form}}]"
+    p = difference.p_holm
+    return text if p is None else f"{text}, p = {p:.3f}" if p >= 0.001 else f"{text}, p < 0.001"
+
+
+def _head(titles: Sequence[str]) -> list[str]:
+    return [_row(titles), "|---" * len(titles) + "|"]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
