@@ -128,16 +128,34 @@ def make_crops(dataset: DefectDataset, painting: Painting | None, balanced: bool
 
 def test_arms_differ_in_nothing_but_the_painting(dataset: DefectDataset) -> None:
     def white(image: np.ndarray, mask: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        return image, np.where(mask == 0, 3, mask) if seed[1] % 2 else mask
+        return image, np.where(mask == 0, 200, mask) if seed[1] % 2 else mask
 
     plain, painted = make_crops(dataset, None), make_crops(dataset, white)
-    for index in range(12):
+    for index in (i for i in range(40) if plain.crop(i)[1].any()):
         (image, mask), (other, label) = plain[index], painted[index]
-        assert torch.equal(image, other) and torch.equal(mask == 0, label == 3) == bool(index % 2)
+        assert torch.equal(image, other) and torch.equal(mask == 0, label == 200) == bool(index % 2)
         again = plain[index]
         assert torch.equal(image, again[0]) and torch.equal(mask, again[1])
     assert not torch.equal(plain[0][0], plain[1][0])
     assert image.dtype == torch.float32 and mask.dtype == torch.int64 and image.abs().max() <= 1
+
+
+def test_a_painted_clean_image_is_cut_around_what_was_painted(dataset: DefectDataset) -> None:
+    def corner(image: np.ndarray, mask: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        label = mask.copy()
+        label[:2, -3:] = 3
+        return image, label
+
+    crops = make_crops(dataset, corner)
+    plain = make_crops(dataset, None)
+    clean = [i for i in range(40) if not plain.crop(i)[1].any()]
+    assert len(clean) > 10
+    for index in clean:
+        label = crops.crop(index)[1]
+        assert (label == 3).any() and not ((label > 0) & (label != 3)).any()
+    for index in set(range(40)) - set(clean):  # cut around the real defect, as without painting
+        (image, mask), (other, label) = plain.crop(index), crops.crop(index)
+        assert (image == other).all() and (label[label != 3] == mask[label != 3]).all() and mask.any()
 
 
 @pytest.mark.parametrize("balanced", [False, True])

@@ -1,4 +1,4 @@
-"""The arms: what is done to a crop before the classic augmentation that all of them share."""
+"""The arms: what is done to an image before it is cut, and before the classic augmentation that all of them share."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class PaintShapes(A.DualTransform):
 
 @dataclass(frozen=True)
 class Paint:
-    """Calls a transform with generators of its own for each crop, so that arms see the same random numbers."""
+    """Calls a transform with generators of its own for each image, so that arms see the same random numbers."""
 
     transform: A.DualTransform
 
@@ -98,7 +98,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class ReplaceByPair:
-    """With probability p, a pair of the decoder in place of the crop, mirrored to the crop's size."""
+    """With probability p, a pair of the decoder in place of the image, mirrored to the image's size."""
 
     images: np.ndarray
     masks: np.ndarray

@@ -20,7 +20,7 @@ ByGroup = Mapping[str, list[int]]
 
 
 class Crops(Dataset[tuple[Tensor, Tensor]]):
-    """Crop `i` depends on the seed and `i` alone: two arms see the same crops, painted or not, and augmented alike.
+    """Crop `i` depends on the seed and `i` alone: two arms see the same images, painted or not, and augmented alike.
 
     A share of the crops is cut around a real defect. Its group is drawn evenly, so that a part photographed fifteen
     times counts once; with `balanced`, first its class. The others show clean images, if there are any.
@@ -62,22 +62,29 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Return image (C, S, S) float32 in [-1, 1] and mask (S, S) int64."""
         image, mask = self.crop(index)
-        if self.painting is not None:
-            image, mask = self.painting(image, mask, (self.seed, index, 1))
         seed_transform(self.augment, (self.seed, index, 2))
         result = self.augment(image=image, mask=mask)
         return network_input(result["image"]), torch.from_numpy(result["mask"].astype(np.int64))
 
     def crop(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cut crop `index` out of its image, before anything is done to it."""
+        """Draw an image, paint it whole, and cut crop `index` out of it, before the classic augmentation.
+
+        Whole images are painted, not crops: a shape that belongs at the border of its image gets there. A clean image
+        that was painted is cut around what was painted.
+        """
         rng = np.random.default_rng((self.seed, index))
+        around = None
         if len(self.clean) and rng.random() >= self.config.defect_fraction:
             image, mask = self.clean[_draw(self.clean_groups, rng)]
-            around = None
         else:
             groups = self.of_class[rng.integers(len(self.of_class))] if self.balanced else self.groups
             image, mask = self.defective[_draw(groups, rng)]
             around = _labelled_pixel(mask, rng)
+        if self.painting is not None:
+            before = mask
+            image, mask = self.painting(image, mask, (self.seed, index, 1))
+            if around is None:
+                around = _labelled_pixel(mask != before, np.random.default_rng((self.seed, index, 3)))
         return cut_crop(image, mask, around, self.config.crop_size, rng)
 
 

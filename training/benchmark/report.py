@@ -108,11 +108,19 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
     return "\n".join(lines)
 
 
+def compared(arms: Runs, base: str) -> list[str]:
+    """Return the arms that are compared with a baseline; two baselines are compared once, with the first."""
+    if base not in arms:
+        return []
+    earlier = BASELINES[: BASELINES.index(base)]
+    return [arm for arm in arms if arm != base and arm not in earlier]
+
+
 def differences(arms: Runs, base: str, metric: str, resamples: int) -> dict[str, Difference]:
     """Compare every arm with one of the baselines by one metric, p values corrected over the arms."""
     values_of = METRICS[metric][1]
     values = {arm: group_values(runs, values_of) for arm, runs in arms.items()}
-    made = {arm: compare(values[arm], values[base], resamples) for arm in arms if arm != base}
+    made = {arm: compare(values[arm], values[base], resamples) for arm in compared(arms, base)}
     found = {arm: difference for arm, difference in made.items() if difference is not None}
     corrected = holm([d.p if d.p is not None else 1.0 for d in found.values()])
     return {arm: replace(d, p_holm=p) for (arm, d), p in zip(found.items(), corrected, strict=True)}
@@ -123,12 +131,10 @@ def differences_table(fractions: Mapping[float, Runs], resamples: int) -> str:
     lines = _head(["fraction", "arm", "against", "groups", "Dice", "IoU", "detection AP", "false alarms, ppm"])
     for fraction, arms in fractions.items():
         for base in BASELINES:
-            if base not in arms:
+            if not compared(arms, base):
                 continue
             found = {metric: differences(arms, base, metric, resamples) for metric in METRICS}
-            for arm in arms:
-                if arm == base or arm not in found["dice"]:
-                    continue
+            for arm in found["dice"]:
                 ap = compare_statistic(arms[arm], arms[base], average_precision, min(resamples, AP_RESAMPLES))
                 cells = {metric: _shown(found[metric].get(arm), METRICS[metric][2]) for metric in METRICS}
                 row = [f"{fraction:.0%}", f"`{arm}`", f"`{base}`", str(found["dice"][arm].groups)]
@@ -142,9 +148,7 @@ def classes_table(fractions: Mapping[float, Runs], resamples: int) -> str:
     lines = _head(["fraction", "arm", "against", *names])
     for fraction, arms in fractions.items():
         for base in BASELINES:
-            for arm in arms if base in arms else ():
-                if arm == base:
-                    continue
+            for arm in compared(arms, base):
                 cells = []
                 for index in range(len(names)):
                     values = [group_values(arms[a], lambda r, i=index: by_group(r["images"], i)) for a in (arm, base)]
@@ -205,7 +209,7 @@ def write_report(out: Path, page: Path, plots: Path | None, resamples: int) -> N
         (fraction, base): differences(arms, base, "dice", resamples)
         for fraction, arms in fractions.items()
         for base in BASELINES
-        if base in arms
+        if compared(arms, base)
     }
     plot_differences(found, folder / "benchmark-differences.png")
     write_text(page, text)

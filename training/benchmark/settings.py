@@ -24,20 +24,20 @@ BASELINES = ("none", "copy-paste")  # that every arm is compared with
 class BenchmarkConfig:
     """Everything but data, arm, fold, fraction and seed that decides a run; written into its JSON."""
 
-    encoder: str = "tu-resnet10t"  # of smp.Unet, by its name there; trained from scratch
+    encoder: str = "resnet18"  # of smp.Unet, by its name there; trained from scratch
     encoder_depth: int = 4  # halvings
-    decoder_channels: tuple[int, ...] = (48, 32, 16, 8)  # one a halving
+    decoder_channels: tuple[int, ...] = (64, 48, 32, 16)  # one a halving
     scale: float = 0.5  # of what the network sees; crops, painting, labels and scores are in source pixels
     crop_size: int = 160  # source pixels
     batch_size: int = 8  # crops
-    steps: int = 1200  # of the optimiser
-    learning_rate: float = 2e-3  # AdamW
+    steps: int = 900  # of the optimiser
+    learning_rate: float = 1e-3  # AdamW
     weight_decay: float = 1e-2
-    defect_weight: float = 8.0  # of a defect's pixel in the cross-entropy; the background's have weight 1
+    defect_weight: float = 5.0  # of a defect's pixel in the cross-entropy; the background's have weight 1
     warmup_steps: int = 50
     decay_fraction: float = 0.4  # last part, in which the learning rate falls to a fiftieth along a cosine
     defect_fraction: float = 0.5  # of the crops, that are cut around a real defect; the others show clean images
-    p: float = 0.3  # probability that a crop is painted, in every arm that paints
+    p: float = 0.5  # probability that an image is painted before it is cut, in every arm that paints
     defects_range: tuple[int, int] = (1, 2)  # painted at once
     scale_range: tuple[float, float] = (0.8, 1.25)  # of painted shapes
     rotate_range: tuple[float, float] = (-15.0, 15.0)  # degrees
