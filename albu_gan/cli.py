@@ -1,4 +1,4 @@
-"""`albu-gan demo | inpaint | info`."""
+"""`albu-gan demo | inpaint | generate | info`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from albu_gan.demo import contact_sheet, read_image, sample_images
+from albu_gan.generate.command import add_generate
 from albu_gan.hub import bundled_names, find_weights
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import write_png
@@ -55,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--seed", type=int, default=0)
     inpaint.add_argument("--overwrite", action="store_true")
     inpaint.set_defaults(run=run_inpaint)
+
+    add_generate(commands)
 
     info = commands.add_parser("info", help="say what weights paint and where they come from")
     info.add_argument(

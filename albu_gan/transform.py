@@ -233,7 +233,7 @@ class GANDefectInpaint(A.DualTransform):
             """Decide and paint everything once (AlbumentationsX, which also follows workers and pickles no draws)."""
             from albumentations.core.transform_params import SampledParams  # type: ignore[import-not-found]
 
-            return SampledParams(params=self._plan(data, sampling.random_generator))
+            return SampledParams(params=self.plan(data, sampling.random_generator))
 
     else:
 
@@ -258,7 +258,7 @@ class GANDefectInpaint(A.DualTransform):
 
         def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
             """Decide and paint everything once; `apply*` only paste."""
-            return self._plan(data, self.random_generator)
+            return self.plan(data, self.random_generator)
 
     def _follow_worker(self) -> None:
         """Reseed in a DataLoader worker that its user did not seed: Albumentations 2.0.8 repeats its streams there."""
@@ -274,7 +274,7 @@ class GANDefectInpaint(A.DualTransform):
         self.random_generator = np.random.default_rng(entropy)
         self.py_random = random.Random(int(self.random_generator.integers(2**63)))
 
-    def _plan(self, data: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    def plan(self, data: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         """Draw, place and paint all defects of one sample."""
         image = self._check(data)
         blocked = self._blocked(data, image.shape[:2])

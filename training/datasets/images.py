@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from albu_gan.generate.images import is_cut_short
 from training.datasets.errors import DataError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -77,7 +78,7 @@ def decode_image(path: Path, channels: int) -> np.ndarray:
         content = path.read_bytes()
     except OSError as err:
         raise unreadable(path, err) from err
-    if _is_cut_short(content):
+    if is_cut_short(content):
         raise DataError(f"{path}: the image is cut short; copy the file again, or remove it")
     try:
         flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
@@ -87,14 +88,6 @@ def decode_image(path: Path, channels: int) -> np.ndarray:
     if image is None:
         raise DataError(f"{path}: not an image that OpenCV can read; remove or repair the file")
     return image[:, :, None] if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def _is_cut_short(content: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end; OpenCV may fill up what is missing and only warn."""
-    if content.startswith(b"\xff\xd8"):
-        # The scan escapes 0xff bytes, so an end marker (ffd9) after the last start of a scan (ffda) is a real one.
-        return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
-    return content.startswith(b"\x89PNG") and content.rfind(b"IEND") < 0
 
 
 def unreadable(path: Path, err: Exception) -> DataError:
