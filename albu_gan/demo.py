@@ -10,7 +10,7 @@ import numpy as np
 
 from albu_gan.compositing import contrast
 from albu_gan.inpainter import DefectInpainter
-from albu_gan.masks import jitter_shape
+from albu_gan.masks import jitter_shape, scale_shape
 from albu_gan.placement import place
 from albu_gan.sheet import around, grid, outline
 
@@ -70,6 +70,9 @@ def _row(painter: DefectInpainter, class_index: int, image: np.ndarray, rng: np.
     name = painter.class_names[class_index]
     for _ in range(TRIES):
         shape = jitter_shape(painter.mask_bank.sample(class_index, rng), (0.9, 1.2), (-15, 15), rng)
+        shrink = min(side / length for side, length in zip(image.shape[:2], shape.mask.shape, strict=True))
+        if shrink < 1:  # a shape of larger images than the samples are
+            shape = scale_shape(shape, 0.9 * shrink)
         offset_yx = place(shape, None, (image.shape[0], image.shape[1]), rng)
         if offset_yx is None:
             continue

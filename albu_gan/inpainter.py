@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,8 +17,9 @@ from torch.overrides import TorchFunctionMode
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
 from albu_gan.generators import DefectGenerator, build_generator
 from albu_gan.hub import find_weights
+from albu_gan.hub_push import push_folder
 from albu_gan.masks import MaskBank, Origin
-from albu_gan.weights_folder import CONFIG, MASKS, MODEL, WeightsError, WeightsFolder
+from albu_gan.weights_folder import CONFIG, MASKS, MODEL, WeightsError, WeightsFolder, copy_folder
 
 MAX_WINDOWS = 64  # that go through the network at once, so that a mask of specks does not fill the memory
 
@@ -94,6 +96,39 @@ class DefectInpainter:
             name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
         )
         return cls(folder, device)
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Write the weights folder: generator, mask bank, config, card and its pictures.
+
+        Raises:
+            FileExistsError: if `folder` exists and is not a weights folder; one that is, is replaced.
+        """
+        copy_folder(self.folder.path, Path(folder))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        token: str | bool | None = None,
+        commit_message: str = "Upload albu-gan weights",
+    ) -> str:
+        """Upload the weights folder as a model repository, in one commit.
+
+        Args:
+            repo_id: `org/name`; made if it does not exist.
+            private: True makes a private repository, and refuses to upload into a public one; False makes a public
+                one; None does what the organisation's settings say.
+            token: of one who may write there; None takes the one that `hf auth login` stored.
+            commit_message: of the commit.
+
+        Returns:
+            The commit: `from_pretrained(repo_id, revision=commit)` loads these bytes for ever.
+
+        Raises:
+            WeightsError: if the folder is not sound, or the Hub cannot be reached or does not take it.
+        """
+        return push_folder(self.folder.path, repo_id, private=private, token=token, commit_message=commit_message)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -73,12 +73,17 @@ def grid(rows: Sequence[Sequence[np.ndarray]], cell_hw: tuple[int, int], titles:
     return sheet
 
 
+def png_bytes(image: np.ndarray) -> bytes:
+    """Encode a gray or RGB picture."""
+    ok, data = cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise OSError("OpenCV could not encode the picture")
+    return data.tobytes()
+
+
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write a gray or RGB picture under a temporary name and rename it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ok, data = cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not ok:
-        raise OSError(f"{path}: OpenCV could not encode the picture")
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data.tobytes())
+    partial.write_bytes(png_bytes(image))
     partial.replace(path)

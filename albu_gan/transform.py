@@ -16,11 +16,10 @@ from albumentations.core.type_definitions import Targets
 
 from albu_gan import arguments
 from albu_gan.compositing import Patch, paste
-from albu_gan.hub import find_weights, is_hub_name, push_folder
+from albu_gan.hub import find_weights, is_hub_name
 from albu_gan.inpainter import DefectInpainter, check_image
 from albu_gan.labels import channel_value, check_mask, fitting_value, occupied, patch_box, write_labels
 from albu_gan.sampling import DefectSampler
-from albu_gan.weights_folder import copy_folder
 
 #: AlbumentationsX replaced the sampling hooks of Albumentations 2.0.8 by `sample_parameters`.
 HAS_SAMPLING_CONTEXT = hasattr(A.DualTransform, "sample_parameters")
@@ -186,7 +185,7 @@ class GANDefectInpaint(A.DualTransform):
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the weights folder that this transform paints with."""
-        copy_folder(self._painter().folder.path, Path(folder))
+        self._painter().save_pretrained(folder)
 
     def push_to_hub(
         self,
@@ -196,9 +195,8 @@ class GANDefectInpaint(A.DualTransform):
         token: str | bool | None = None,
         commit_message: str = "Upload albu-gan weights",
     ) -> str:
-        """Upload the weights folder as a model repository; returns the commit."""
-        path = self._painter().folder.path
-        return push_folder(path, repo_id, private=private, token=token, commit_message=commit_message)
+        """Upload the weights folder as a model repository; returns the commit. See `DefectInpainter.push_to_hub`."""
+        return self._painter().push_to_hub(repo_id, private=private, token=token, commit_message=commit_message)
 
     def _attach(self, inpainter: DefectInpainter) -> None:
         """Take over resolved weights and check the arguments that depend on their classes."""

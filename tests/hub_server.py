@@ -21,6 +21,8 @@ from urllib.parse import unquote, urlsplit
 TOKEN = "hf_standin"  # opens private repositories, and may write
 OTHER_TOKEN = "hf_stranger"  # a valid account without rights
 
+LARGE = ".safetensors"  # suffix of what is kept in large file storage, at another address
+
 Files = dict[str, bytes]
 
 
@@ -40,10 +42,15 @@ class Faults:
 
     status: int | None = None  # the answer to everything
     status_on: str = ""  # `status` only for requests whose line contains this
+    retry_after: str = ""  # Retry-After beside `status`
+    times: int = 10**9  # how often `status`, `cut`, `stall` and `corrupt` happen before all is well again
     body: bytes | None = None  # a page that answers everything with 200, as a hotel's network does
     delay: float = 0.0  # seconds before every answer
     delay_on: str = ""  # `delay` only for requests whose line contains this
     cut: str = ""  # a file whose connection breaks off after half its bytes
+    stall: str = ""  # a file of which nothing comes after the first byte
+    trickle: str = ""  # a file that comes a byte at a time
+    corrupt: str = ""  # a file with one bit turned over
     commit_sent: str = ""  # X-Repo-Commit of every file, whatever was asked for
 
 
@@ -61,6 +68,7 @@ class HubServer:
         self.faults = Faults()
         self.requests: list[str] = []
         self.after_info: Callable[[], None] = lambda: None
+        self.large: dict[str, bytes] = {}  # content of large files by SHA-256
         self.stopping = threading.Event()
         self._port = 0
         self._server: _Server | None = None
@@ -108,6 +116,7 @@ class HubServer:
         text = repr((repo_id, len(repository.commits), sorted(files.items())))
         commit = hashlib.sha1(text.encode()).hexdigest()
         repository.commits[commit] = dict(files)
+        self.large.update({sha256(data): data for name, data in files.items() if name.endswith(LARGE)})
         repository.refs[branch] = commit
         return commit
 
@@ -153,6 +162,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self._answer(self._post)
 
+    def do_PUT(self) -> None:
+        size, chunked = self.headers.get("Content-Length"), b""
+        while size is None and (length := int(self.rfile.readline(), 16)):
+            chunked += self.rfile.read(length)
+            self.rfile.readline()
+        self._body = chunked if size is None else self.rfile.read(int(size))
+        self._answer(self._put)
+
     def _answer(self, method: Callable[[HubServer, str], None]) -> None:
         """Misbehave as asked to, else answer."""
         hub, line = self.server.hub, f"{self.command} {self.path}"
@@ -161,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         if faults.delay and faults.delay_on in line:
             hub.stopping.wait(faults.delay)
         try:
-            if faults.status is not None and faults.status_on in line:
+            if faults.status is not None and faults.status_on in line and self._once_more(faults):
                 raise _Refusal(faults.status)
             if faults.body is not None:
                 self._send(200, faults.body, {"Content-Type": "text/html"})
@@ -171,7 +188,13 @@ class _Handler(BaseHTTPRequestHandler):
             method(hub, unquote(urlsplit(self.path).path))
         except _Refusal as refusal:
             headers = {"X-Error-Code": refusal.code, "X-Error-Message": refusal.message}
+            headers["Retry-After"] = faults.retry_after
             self._send(refusal.status, b"", {key: value for key, value in headers.items() if value})
+
+    def _once_more(self, faults: Faults) -> bool:
+        """Whether a fault that is not for ever happens."""
+        faults.times -= 1
+        return faults.times >= 0
 
     def _token(self) -> str | None:
         return self.headers.get("Authorization", "").removeprefix("Bearer ") or None
@@ -207,10 +230,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(
                 [{"type": "file", "path": k, "size": len(v), "oid": _blob_id(v)} for k, v in sorted(files.items())]
             )
+        elif found := re.fullmatch(r"/large/([0-9a-f]{64})/(.+)", path):
+            self._send_content(hub, found[2], hub.large[found[1]], {"ETag": f'"{found[1]}"'})
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             repository = self._repository(hub, found[1])
             commit = self._commit(repository, found[2] or "main")
-            siblings = [{"rfilename": name} for name in sorted(repository.commits[commit])]
+            siblings = [_sibling(*entry) for entry in sorted(repository.commits[commit].items())]
+            if "blobs=" not in self.path:
+                siblings = [{"rfilename": sibling["rfilename"]} for sibling in siblings]
             answer = {"id": found[1], "sha": commit, "private": repository.private, "siblings": siblings, "tags": []}
             self._send_json(answer)
             hub.after_info()
@@ -229,24 +256,47 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refusal(404, "EntryNotFound", "Entry not found")
         data = repository.commits[commit][name]
         headers = {"ETag": f'"{_blob_id(data)}"', "X-Repo-Commit": hub.faults.commit_sent or commit}
+        if name.endswith(LARGE):
+            large = {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{sha256(data)}"'}
+            self._send(302, b"", {**headers, **large, "Location": f"{hub.url}/large/{sha256(data)}/{name}"})
+        else:
+            self._send_content(hub, name, data, headers)
+
+    def _send_content(self, hub: HubServer, name: str, data: bytes, headers: dict[str, str]) -> None:
+        """Send a file or a range of it; or break off in the middle, or something else."""
+        faults, status, part = hub.faults, 200, data
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if wanted is None:
-            half = name == hub.faults.cut and self.command == "GET"
-            self._send(200, data[: len(data) // 2] if half else data, headers, announced=len(data))
-            return
-        first, last = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
-        if first > last:
-            raise _Refusal(416)
-        part = data[first : last + 1]
-        headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-        half = name == hub.faults.cut and len(part) > 1
-        self._send(206, part[: len(part) // 2] if half else part, headers, announced=len(part))
+        if wanted is not None:
+            first, last = int(wanted[1]), min(int(wanted[2] or len(data) - 1), len(data) - 1)
+            if first > last:
+                raise _Refusal(416)
+            status, part = 206, data[first : last + 1]
+            headers = {**headers, "Content-Range": f"bytes {first}-{last}/{len(data)}"}
+        if name == faults.corrupt and self._once_more(faults):
+            part = part[:-1] + bytes([part[-1] ^ 1])
+        if self.command == "GET" and name == faults.cut and self._once_more(faults):
+            self._send(status, part[: len(part) // 2], headers, announced=len(part))
+            self.close_connection = True
+        elif self.command == "GET" and name == faults.stall and self._once_more(faults):
+            self._send(status, part[:1], headers, announced=len(part))
+            hub.stopping.wait(30)
+        elif self.command == "GET" and name == faults.trickle:
+            self._send(status, part[:1], headers, announced=len(part))
+            for byte in part[1:]:
+                if hub.stopping.wait(0.2) or faults is not hub.faults:
+                    return
+                self.wfile.write(bytes([byte]))
+        else:
+            self._send(status, part, headers)
 
     def _post(self, hub: HubServer, path: str) -> None:
         if path == "/api/validate-yaml":
             broken = "licence: [" in json.loads(self._body)["content"]
             answer = {"errors": [{"message": "YAML ends inside a list, line 2"}] if broken else [], "warnings": []}
             self._send(400 if broken else 200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+            return
+        if path == "/large-verify":
+            self._send_json({})
             return
         if self._token() is None:
             raise _Refusal(401, message="Log in first")
@@ -255,6 +305,8 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/repos/create":
             wanted = json.loads(self._body)
             repo_id = f"{wanted.get('organization') or 'org'}/{wanted['name']}"
+            if not repo_id.startswith("org/"):
+                raise _Refusal(403, message="You have no rights to create a model under this namespace")
             if repo_id in hub.repositories:
                 self._send(409, json.dumps({"url": f"{hub.url}/{repo_id}"}).encode(), {})
                 return
@@ -271,19 +323,54 @@ class _Handler(BaseHTTPRequestHandler):
                 entry = json.loads(line)
                 if entry["key"] == "file":
                     files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+                elif entry["key"] == "lfsFile":
+                    files[entry["value"]["path"]] = hub.large[entry["value"]["oid"]]
             commit = hub.add(found[1], files, branch=found[2])
             self._send_json(
                 {"success": True, "commitOid": commit, "commitUrl": f"{hub.url}/{found[1]}/commit/{commit}"}
             )
+        elif found := re.fullmatch(r"/([^/]+/[^/]+)\.git/info/lfs/objects/batch", path):
+            objects = []
+            for wanted in json.loads(self._body)["objects"]:
+                actions = {
+                    "upload": {"href": f"{hub.url}/large-upload/{wanted['oid']}"},
+                    "verify": {"href": f"{hub.url}/large-verify"},
+                }
+                objects.append({**wanted, **({} if wanted["oid"] in hub.large else {"actions": actions})})
+            self._send_json({"transfer": "basic", "objects": objects})
         else:
             raise _Refusal(404, message=f"no such page: {path}")
 
+    def _put(self, hub: HubServer, path: str) -> None:
+        """Take a large file; the address alone gives the right to."""
+        oid = path.rpartition("/")[2]
+        if sha256(self._body) != oid:
+            raise _Refusal(400, message="the content has another hash")
+        hub.large[oid] = self._body
+        self._send(200, b"", {})
+
+
+def _sibling(name: str, data: bytes) -> dict[str, Any]:
+    """A file as a commit lists it."""
+    entry = {"rfilename": name, "size": len(data), "blobId": _blob_id(data)}
+    if name.endswith(LARGE):
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256(data)}\nsize {len(data)}\n".encode()
+        entry["blobId"] = _blob_id(pointer)
+        entry["lfs"] = {"sha256": sha256(data), "size": len(data), "pointerSize": len(pointer)}
+    return entry
+
 
 def _upload_mode(entry: dict[str, Any], present: Files) -> dict[str, Any]:
-    """Let a file be sent inside the commit, and say which content is already there."""
-    known = present.get(entry["path"])
-    oid = None if known is None else _blob_id(known)
-    return {"path": entry["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": oid}
+    """Let a small file be sent inside the commit, and say which content is already there."""
+    known, large = present.get(entry["path"]), entry["path"].endswith(LARGE)
+    oid = None if known is None else sha256(known) if large else _blob_id(known)
+    mode = "lfs" if large else "regular"
+    return {"path": entry["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid}
+
+
+def sha256(data: bytes) -> str:
+    """The hash that names a large file."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def _blob_id(data: bytes) -> str:

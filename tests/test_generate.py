@@ -30,6 +30,9 @@ from training.datasets.coco import CocoDataset
 from training.datasets.folder import FolderDataset
 from training.datasets.rle import decode_counts
 
+# pycocotools' own arrays.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
 ROOT = Path(__file__).parents[1]
 COUNT = 7
 Files = dict[str, bytes]
@@ -172,6 +175,18 @@ class Killed(BaseException):
     """The process ends here: nothing is cleaned up."""
 
 
+def until_killed(method: Callable[..., Any], left: list[int]) -> Callable[..., Any]:
+    """Let a method of paths change something `left` more times; from then on nothing happens, cleaning up neither."""
+
+    def call(path: Path, *arguments: Any, **options: Any) -> Any:
+        if left[0] <= 0:
+            raise Killed
+        left[0] -= path.exists()
+        return method(path, *arguments, **options)
+
+    return call
+
+
 def test_killed_at_any_write_it_goes_on_to_the_same_bytes(
     whole: Files, photographs: Path, weights: str, tmp_path: Path
 ) -> None:
@@ -181,20 +196,8 @@ def test_killed_at_any_write_it_goes_on_to_the_same_bytes(
         out = tmp_path / str(steps)
         with pytest.MonkeyPatch.context() as patch:
             left = [steps]
-
-            def counted(method: Callable[..., Any], left: list[int] = left) -> Callable[..., Any]:
-                def call(path: Path, *arguments: Any, **options: Any) -> Any:
-                    if left[0] <= 0:  # and from now on nothing happens any more, cleaning up neither
-                        raise Killed
-                    if not (method is unlink and not path.exists()):
-                        left[0] -= 1
-                    return method(path, *arguments, **options)
-
-                return call
-
-            unlink = Path.unlink
-            patch.setattr(Path, "replace", counted(Path.replace))
-            patch.setattr(Path, "unlink", counted(unlink))
+            for name in ("replace", "unlink"):
+                patch.setattr(Path, name, until_killed(getattr(Path, name), left))
             try:
                 assert main(command(photographs, out, weights, n=2)) == 0
                 break

@@ -26,7 +26,7 @@ from hub_server import OTHER_TOKEN, TOKEN, Faults, Files, HubServer
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-from albu_gan import GANDefectInpaint, WeightsError, hub
+from albu_gan import DefectInpainter, GANDefectInpaint, WeightsError, hub, hub_fetch, hub_patience
 from albu_gan.hub import find_weights
 from albu_gan.weights_folder import CARD, CONFIG, MASKS, MODEL
 
@@ -49,6 +49,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the stand-in has no such storage
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     # What huggingface_hub repeats, it repeats at once; the waits that users meet are measured where a test says so.
@@ -59,9 +60,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
     with HubServer() as running:
         point_client_to(running.url, monkeypatch)
         yield running
-    for thread in threading.enumerate():  # questions that were given up
-        if thread.name == "albu-gan-hub":
-            thread.join(5)
+    wait_for_given_up_questions()
     close_session()
 
 
@@ -270,8 +269,8 @@ def be_overloaded(server: HubServer) -> None:
     server.faults.status = 503
 
 
-def list_nothing(server: HubServer) -> None:
-    server.faults.status, server.faults.status_on = 503, "/tree/"
+def be_overrun(server: HubServer) -> None:
+    server.faults.status, server.faults.retry_after = 429, "300"
 
 
 def send_no_files(server: HubServer) -> None:
@@ -294,16 +293,56 @@ def cut_the_model(server: HubServer) -> None:
     server.faults.cut = MODEL
 
 
-AWAY = [refuse, be_slow, be_overloaded, list_nothing, forbid, show_a_login_page, answer_other_json]
-HALF_AWAY = [be_slow_to_send_files, send_no_files, cut_the_model]
+def cut_the_config(server: HubServer) -> None:
+    server.faults.cut = CONFIG
+
+
+def stall_after_the_first_byte(server: HubServer) -> None:
+    server.faults.stall = MODEL
+
+
+def send_a_byte_at_a_time(server: HubServer) -> None:
+    server.faults.trickle = MASKS
+
+
+def alter_the_model(server: HubServer) -> None:
+    server.faults.corrupt = MODEL
+
+
+def alter_the_config(server: HubServer) -> None:
+    server.faults.corrupt = CONFIG
+
+
+def forbid_files(server: HubServer) -> None:
+    server.faults.status, server.faults.status_on = 403, "/resolve/"
+
+
+def wait_for_given_up_questions() -> None:
+    for thread in threading.enumerate():
+        if thread.name == hub_patience.GIVEN_UP:
+            thread.join(5)
+
+
+AWAY = [refuse, be_slow, be_overloaded, be_overrun, forbid, show_a_login_page, answer_other_json]
+HALF_AWAY = [
+    be_slow_to_send_files,
+    send_no_files,
+    forbid_files,
+    cut_the_model,
+    cut_the_config,
+    stall_after_the_first_byte,
+    send_a_byte_at_a_time,
+    alter_the_model,
+    alter_the_config,
+]
 
 
 @contextmanager
 def suffering(server: HubServer, fault: Fault) -> Iterator[None]:
     """Let the Hub misbehave inside the block, where it is waited for a twentieth as long as otherwise."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hub, "CONNECT_SECONDS", hub.CONNECT_SECONDS / 20)
-        patch.setattr(hub, "ANSWER_SECONDS", hub.ANSWER_SECONDS / 20)
+        for name in ("CONNECT_SECONDS", "ANSWER_SECONDS", "FIRST_PAUSE"):
+            patch.setattr(hub_patience, name, getattr(hub_patience, name) / 20)
         fault(server)
         try:
             yield
@@ -324,7 +363,8 @@ def test_without_a_hub_and_a_cache_one_error_says_what_to_do_and_nothing_is_left
         message = error_of(lambda: find_weights(f"{NAME}@{commit}"))
         assert message.startswith(f"{NAME}@{commit}") and "the Hub" in message
     assert read_files(find_weights(NAME).path) == trained[0]
-    assert not list(Path(constants.HF_HUB_CACHE).rglob("*.incomplete"))
+    wait_for_given_up_questions()
+    assert not [p for p in Path(constants.HF_HUB_CACHE).rglob("*") if p.suffix in (".incomplete", ".tmp")]
 
 
 @pytest.mark.parametrize("fault", AWAY)
@@ -368,6 +408,91 @@ def test_a_hub_that_accepts_connections_and_says_nothing_is_given_up_in_time(
     assert "the Hub could not be read" in error_of(lambda: find_weights(NAME), PATIENCE)
 
 
+@pytest.mark.parametrize("fault", [be_slow_to_send_files, stall_after_the_first_byte, send_a_byte_at_a_time])
+def test_a_file_that_does_not_come_is_given_up_in_time(server: HubServer, trained: list[Files], fault: Fault) -> None:
+    """With the waits that users meet; the three ways in which a file does not come."""
+    server.add(NAME, trained[0])
+    fault(server)
+    assert "the Hub could not be read" in error_of(lambda: find_weights(NAME), PATIENCE)
+    server.faults = Faults()
+    assert read_files(find_weights(NAME).path) == trained[0]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("where", ["/api/models/", "/resolve/"])
+def test_a_busy_hub_is_asked_again(server: HubServer, trained: list[Files], status: int, where: str) -> None:
+    commit = server.add(NAME, trained[0])
+    server.faults = Faults(status=status, status_on=where, times=2, retry_after="0")
+    with suffering(server, lambda _: None):
+        assert find_weights(NAME).commit == commit
+    assert server.faults.times < 0 or len(server.asked_for(where)) >= 3
+
+
+def test_a_busy_hub_that_says_when_is_asked_then_and_not_before(server: HubServer, trained: list[Files]) -> None:
+    server.add(NAME, trained[0])
+    server.faults = Faults(status=429, times=1, retry_after="1")
+    start = time.monotonic()
+    find_weights(NAME)
+    assert time.monotonic() - start >= 1
+    server.faults = Faults(status=429, retry_after="300")
+    asked = len(server.requests)
+    message = error_of(lambda: find_weights("org/other"), 2)
+    assert "too many requests" in message and "try again in 300 s" in message and "hf auth login" in message
+    assert len(server.requests) == asked + 1
+
+
+@pytest.mark.parametrize("file", [MODEL, CONFIG])
+def test_a_connection_cut_in_the_middle_is_taken_up_there(
+    server: HubServer, trained: list[Files], file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add(NAME, trained[0])
+    server.faults = Faults(cut=file, times=2)
+    monkeypatch.setattr(hub_patience, "FIRST_PAUSE", 0.01)
+    assert read_files(find_weights(NAME).path) == trained[0]
+    assert len(server.asked_for(f"/{file}")) >= 3
+
+
+@pytest.mark.parametrize("fault", [alter_the_model, alter_the_config])
+def test_bytes_of_another_hash_never_get_into_the_cache(server: HubServer, trained: list[Files], fault: Fault) -> None:
+    """The altered model has the size that it should have, and its header is sound: only its hash tells."""
+    server.add(NAME, trained[0])
+    fault(server)
+    message = error_of(lambda: find_weights(NAME))
+    assert "hash" in message and (MODEL in message or CONFIG in message) and "try again" in message
+    blobs = [p for p in Path(constants.HF_HUB_CACHE).rglob("blobs/*") if p.is_file()]
+    assert all(hub_fetch.has_content(blob, blob.name) for blob in blobs)
+    server.faults = Faults()
+    assert read_files(find_weights(NAME).path) == trained[0]
+
+
+@pytest.mark.parametrize("by_commit", [False, True])
+def test_a_bit_that_turns_over_in_the_cache_is_noticed(
+    server: HubServer, trained: list[Files], by_commit: bool
+) -> None:
+    commit = server.add(NAME, trained[0])
+    blob = (find_weights(NAME).path / MODEL).resolve()
+    blob.write_bytes(trained[0][MODEL][:-1] + bytes([trained[0][MODEL][-1] ^ 1]))
+    with server.down():
+        message = error_of(lambda: find_weights(NAME))
+        assert MODEL in message and "another hash" in message and "cache" in message
+    assert read_files(find_weights(NAME, revision=commit if by_commit else None).path) == trained[0]
+
+
+def test_a_slow_line_may_take_its_time(
+    server: HubServer, trained: list[Files], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What arrives renews the patience: the file takes longer than the Hub is waited for in silence."""
+    commit = server.add(NAME, trained[0])
+    monkeypatch.setattr(hub_patience, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(hub_fetch, "CHUNK", 1)
+    server.faults.trickle = "README.md"
+    server.add(NAME, {**trained[0], CARD: b"a card of some bytes"})
+    start = time.monotonic()
+    folder = find_weights(NAME)
+    assert time.monotonic() - start > 2
+    assert folder.commit != commit and (folder.path / CARD).read_bytes() == b"a card of some bytes"
+
+
 def test_a_name_lookup_that_hangs_is_given_up_in_time(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(*_: Any, **__: Any) -> Any:
         server.stopping.wait(30)
@@ -375,12 +500,12 @@ def test_a_name_lookup_that_hangs_is_given_up_in_time(server: HubServer, monkeyp
 
     point_client_to("http://hub.test", monkeypatch)
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr(hub, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(hub_patience, "ANSWER_SECONDS", 0.5)
     assert "TimeoutError" in error_of(lambda: find_weights(NAME))
 
 
 def test_hub_limits_leave_room_within_the_promise() -> None:
-    assert hub.CONNECT_SECONDS < hub.ANSWER_SECONDS < PATIENCE
+    assert hub_patience.CONNECT_SECONDS < hub_patience.ANSWER_SECONDS < PATIENCE - 1
 
 
 def test_unknown_repositories_and_revisions_are_named(server: HubServer, trained: list[Files]) -> None:
@@ -429,7 +554,7 @@ def test_a_file_too_large_is_refused_before_it_is_fetched(
     server: HubServer, trained: list[Files], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.add(NAME, trained[0])
-    monkeypatch.setitem(hub.MAX_BYTES, MODEL, 1000)
+    monkeypatch.setitem(hub_fetch.MAX_BYTES, MODEL, 1000)
     message = error_of(lambda: find_weights(NAME))
     assert MODEL in message and "1000" in message
     assert server.asked_for(f"/{MODEL}") == []
@@ -535,6 +660,82 @@ def test_what_is_pushed_comes_back_the_same(server: HubServer, weights: str, tmp
     assert read_files(tmp_path / "saved") == read_files(Path(weights)) == server.files("org/new")
 
 
+def test_the_painter_is_saved_and_published_like_the_transform(server: HubServer, weights: str, tmp_path: Path) -> None:
+    painter = DefectInpainter.from_pretrained(weights)
+    painter.save_pretrained(tmp_path / "saved")
+    assert read_files(tmp_path / "saved") == read_files(Path(weights))
+    commit = painter.push_to_hub("org/new", private=True, token=TOKEN)
+    assert server.repositories["org/new"].private
+    pulled = DefectInpainter.from_pretrained("org/new", revision=commit, token=TOKEN)
+    assert (pulled.folder.name, pulled.folder.commit) == (f"org/new@{commit}", commit)
+    image, mask = grey(), np.zeros((96, 96), np.uint8)
+    mask[20:30, 20:40] = 1
+    assert np.array_equal(pulled(image, mask, "pit", seed=3), painter(image, mask, "pit", seed=3))
+
+
+def test_the_published_card_names_the_repository_in_its_snippet(server: HubServer, tmp_path: Path) -> None:
+    folder = make_weights(tmp_path / "run")
+    config = json.loads((folder / CONFIG).read_text())
+    config["training"]["name"] = "mine"
+    (folder / CONFIG).write_text(json.dumps(config))
+    (folder / CARD).write_text('# mine\n\n```python\nGANDefectInpaint(weights="mine", p=0.3)\n```\n')
+    before = read_files(folder)
+    GANDefectInpaint(weights=str(folder)).push_to_hub("org/new", token=TOKEN)
+    assert b'weights="org/new"' in server.files("org/new")[CARD] and b"# mine" in server.files("org/new")[CARD]
+    assert read_files(folder) == before
+    assert GANDefectInpaint(weights="org/new")._painter().class_names == ("pit", "scratch", "stain")
+
+
+def test_what_is_meant_to_be_private_is_never_pushed_into_a_public_repository(
+    server: HubServer, weights: str, trained: list[Files]
+) -> None:
+    server.add(NAME, trained[1])
+    message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub(NAME, private=True, token=TOKEN))
+    assert "public" in message and "private=True" in message
+    assert server.files(NAME) == trained[1] and server.asked_for("/commit/") == []
+
+
+def test_a_namespace_of_others_is_told_of_with_what_the_hub_says(server: HubServer, weights: str) -> None:
+    message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("others/new", token=TOKEN))
+    assert message.startswith("others/new") and "no rights" in message and "hf auth login" in message
+
+
+def test_a_push_to_a_busy_hub_is_repeated(server: HubServer, weights: str) -> None:
+    for place in ("/api/repos/create", "/preupload/", "/objects/batch", "/large-upload/", "/commit/"):
+        server.faults = Faults(status=503, status_on=place, times=1)
+        GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN)
+        assert server.faults.times < 1, place
+        server.repositories.clear()
+        server.large.clear()
+    server.faults = Faults(status=429, retry_after="300")
+    message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN))
+    assert "error 429" in message and "try again in 300 s" in message
+
+
+@pytest.mark.parametrize("place", ["/preupload/", "/objects/batch", "/large-upload/", "/commit/"])
+@pytest.mark.parametrize("kind", ["slow", "busy"])
+def test_a_push_that_is_not_taken_is_given_up_in_time_and_publishes_nothing(
+    server: HubServer, weights: str, place: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_patience, "ANSWER_SECONDS", 1.0)
+    if kind == "slow":
+        server.faults = Faults(delay=30, delay_on=place)
+    else:
+        monkeypatch.setattr("huggingface_hub.utils._http.time", time)  # its real pauses
+        server.faults = Faults(status=503, status_on=place)
+    message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN), 4)
+    assert message.startswith("org/new") and "try again" in message
+    if kind == "busy":
+        assert "503" in message
+    assert server.files("org/new") == {}
+    server.stop()
+    server.faults = Faults()
+    wait_for_given_up_questions()
+    server.start()
+    GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN)
+    assert server.files("org/new") == read_files(Path(weights))
+
+
 def test_a_push_replaces_the_files_in_one_commit_and_may_be_repeated(server: HubServer, tmp_path: Path) -> None:
     folders = [make_weights(tmp_path / str(seed), seed=seed) for seed in range(2)]
     commits = [GANDefectInpaint(weights=str(f)).push_to_hub("org/new", token=TOKEN) for f in (*folders, folders[1])]
@@ -563,7 +764,7 @@ def test_a_push_without_rights_says_so(server: HubServer, weights: str, token: s
     assert "org/new" not in server.repositories
 
 
-@pytest.mark.parametrize("fault", [refuse, be_slow, be_overloaded, show_a_login_page, answer_other_json])
+@pytest.mark.parametrize("fault", [refuse, be_slow, be_overloaded, be_overrun, show_a_login_page, answer_other_json])
 def test_a_push_to_a_hub_that_is_away_says_so(server: HubServer, weights: str, fault: Fault) -> None:
     with suffering(server, fault):
         message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN))

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import EvalResult, ModelCardData
+
 from albu_gan.weights_folder import CARD, CONFIG, WeightsConfig, WeightsError, read_folder
 from training.atomic import write_json, write_text
 from training.evaluation.table import markdown, mean_table
@@ -24,25 +26,26 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
     """
     training = config.training
     name = training.get("name", "unnamed")
-    licence = training.get("weights_licence", "other")
     parts = [
         "---",
-        f"license: {licence}",
-        "library_name: albu-gan",
-        "pipeline_tag: image-to-image",
-        "tags: [albumentations, data-augmentation, defect-segmentation, industrial-inspection, gan, inpainting]",
+        _metadata(config, name),
         "---",
         "",
         f"# {name}",
         "",
         f"Paints {_listed(config.class_names)} into {'gray' if config.generator.in_channels == 1 else 'colour'} "
-        "images, with albu-gan, as an Albumentations transform.",
+        "images, with albu-gan (`pip install albu-gan`), as an Albumentations transform.",
         "",
         "```python",
         "import albumentations as A",
+        "import numpy as np",
         "from albu_gan import GANDefectInpaint",
         "",
-        f'train = A.Compose([GANDefectInpaint(weights="{name}", p=0.3)])',
+        f'train = A.Compose([GANDefectInpaint(weights="{name}", p=1.0)])',
+        "",
+        "image = np.full((256, 512), 128, np.uint8)  # yours",
+        "out = train(image=image, mask=np.zeros((256, 512), np.uint8))",
+        'out["image"], out["mask"]  # new defects, and where they are: class index + 1',
         "```",
         "",
     ]
@@ -75,6 +78,48 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
             "",
         ]
     return "\n".join(parts)
+
+
+def _metadata(config: WeightsConfig, name: str) -> str:
+    """What the Hub reads: licence, tags, data, and what was measured, as its own library writes it."""
+    training, classes = config.training, config.metrics.get("classes", {})
+    licence = training.get("weights_licence", "other")
+    dataset = training.get("dataset_id")
+    # The type says which data set on the Hub, or is any word; the name is for people.
+    measured_on = {"dataset_type": dataset or "custom", "dataset_name": f"{training.get('source')}, held-out groups"}
+    results = [
+        EvalResult(
+            task_type="image-to-image",
+            task_name="Defect inpainting",
+            metric_type=kind,
+            metric_name=f"{FIGURES[key][0]}, {class_name}",
+            metric_value=values[key],
+            **measured_on,
+        )
+        for class_name, values in classes.items()
+        for key, kind in HUB_METRICS.items()
+        if key in values
+    ]
+    data = ModelCardData(
+        license=licence,
+        license_name="see-model-card" if licence == "other" else None,
+        license_link="README.md" if licence == "other" else None,
+        library_name="albu-gan",
+        pipeline_tag="image-to-image",
+        tags=[
+            "albumentations",
+            "data-augmentation",
+            "defect-segmentation",
+            "industrial-inspection",
+            "gan",
+            "inpainting",
+        ],
+        datasets=[dataset] if dataset else None,
+        metrics=sorted({result.metric_type for result in results}) or None,
+        model_name=name if results else None,
+        eval_results=results or None,
+    )
+    return str(data.to_yaml()).strip()
 
 
 def _training_rows(training: dict[str, Any], config: WeightsConfig) -> list[tuple[str, str]]:
@@ -110,6 +155,7 @@ def _table(rows: list[tuple[str, str]]) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows)]
 
 
+HUB_METRICS = {"kid_painted": "kid", "diversity": "diversity", "coverage": "coverage"}  # key: type on the Hub
 FIGURES = {  # key of a class's metrics: title of its column, how it is written
     "draws": ("draws", "d"),
     "contrast_reached": ("contrast reached", ".0%"),
@@ -189,6 +235,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.card", description=main.__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--limit", action="append", default=[], help="a limit to state; added to those there are")
+    parser.add_argument("--dataset-id", help="of the data, as the Hub names it: org/name")
     arguments = parser.parse_args(argv)
     try:
         config = read_folder(arguments.folder, str(arguments.folder)).config
@@ -196,7 +243,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {err}", file=sys.stderr)
         return 1
     limits = [*config.training.get("limits", []), *arguments.limit]
-    config = replace(config, training={**config.training, "limits": limits})
+    training = {**config.training, "limits": limits}
+    if arguments.dataset_id:
+        training["dataset_id"] = arguments.dataset_id
+    config = replace(config, training=training)
     picture = (arguments.folder / PICTURE).is_file()
     write_json(arguments.folder / CONFIG, config.to_dict())
     write_text(arguments.folder / CARD, model_card(config, picture=picture))

@@ -76,6 +76,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--skip-bad", action="store_true", help="leave out, and list, what cannot be read")
     group.add_argument("--source", help="where the data comes from, for the model card")
     group.add_argument("--licence", help="of the data, for the model card")
+    group.add_argument("--dataset-id", help="of the data, as the Hub names it (org/name), for the model card")
 
 
 def dataset_from_arguments(arguments: argparse.Namespace) -> DefectDataset:
@@ -96,4 +97,5 @@ def dataset_from_arguments(arguments: argparse.Namespace) -> DefectDataset:
         print(f"skipped {problem}", file=sys.stderr)
     dataset.source = arguments.source or dataset.source
     dataset.licence = arguments.licence or dataset.licence
+    dataset.dataset_id = arguments.dataset_id or dataset.dataset_id
     return dataset

@@ -29,6 +29,7 @@ class MagneticTileDataset(DefectDataset):
 
     class_names = ("blowhole", "break", "crack", "fray", "uneven")
     licence = "no formal licence; the authors welcome use and ask to be cited"
+    dataset_id = "magnetic-tile-surface-defects"
     source = "Huang, Qiu, Yuan: Surface defect saliency of magnetic tile, 2018"
 
     def __init__(self, root: Path, groups: Path | None = None, channels: int = 1) -> None:

@@ -41,6 +41,7 @@ class DefectDataset(ABC):
         channels: 1 for gray images, 3 for RGB.
         licence: what may be done with images and what is trained on them, for model cards.
         source: where the data comes from and how to cite it.
+        dataset_id: as the Hub names it, `org/name`, or a word that names a well-known one; None for a format only.
         records: one an image.
         skipped: what was left out because it could not be read, one "file:line: why" each.
     """
@@ -49,6 +50,7 @@ class DefectDataset(ABC):
     channels: int
     licence: str
     source: str
+    dataset_id: str | None = None
     records: list[Record]
     skipped: Sequence[str] = ()
 

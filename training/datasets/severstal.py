@@ -38,6 +38,7 @@ class SeverstalDataset(DefectDataset):
 
     class_names = ("defect-1", "defect-2", "defect-3", "defect-4")
     licence = "the competition's rules; PAO Severstal allows research use"
+    dataset_id = "severstal-steel-defect-detection"
     source = "PAO Severstal: Severstal: Steel Defect Detection, Kaggle, 2019"
 
     def __init__(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from albu_gan.demo import contact_sheet, sample_images
 from albu_gan.generators import DefectGenerator
+from albu_gan.inpainter import DefectInpainter
 from albu_gan.masks import MaskBank, Shape
-from albu_gan.weights_folder import WeightsConfig, write_folder
-from training.card import model_card
+from albu_gan.sheet import png_bytes
+from albu_gan.weights_folder import WeightsConfig, read_folder, write_folder
+from training.card import PICTURE, model_card
 from training.datasets.record import DefectDataset, Record
 from training.datasets.split import Split
 from training.gan.config import TrainConfig
@@ -51,6 +55,7 @@ def export_weights(
             "data": type(dataset).__name__,
             "source": dataset.source,
             "licence": dataset.licence,
+            **({"dataset_id": dataset.dataset_id} if dataset.dataset_id else {}),
             "train_groups": list(split.train),
             "validation_groups": list(split.validation),
             "held_out_groups": list(split.held_out),
@@ -64,7 +69,18 @@ def export_weights(
         },
     )
     state = {name: tensor.detach().cpu().half().contiguous().numpy() for name, tensor in generator.state_dict().items()}
-    write_folder(path, described, state, bank.to_tensors(), model_card(described))
+    tensors = bank.to_tensors()
+    preview = _preview(path, described, state, tensors)
+    write_folder(path, described, state, tensors, model_card(described, picture=True), {PICTURE: preview})
+
+
+def _preview(path: Path, config: WeightsConfig, state: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> bytes:
+    """Paint the package's sample images with what is exported: a PNG for the card that shows nothing of the data."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".preview") as folder:
+        written = Path(folder) / "weights"
+        write_folder(written, config, state, masks, "")
+        painter = DefectInpainter(read_folder(written, str(written)))
+        return png_bytes(contact_sheet([painter], sample_images(), seed=0))
 
 
 @dataclass(frozen=True)
