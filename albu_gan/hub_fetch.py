@@ -204,6 +204,9 @@ def _record_revision(ref: Path, commit: str) -> None:
 
 
 def summary(error: BaseException) -> str:
-    """An error's type and the first line of its message."""
+    """An error's type and the first line of its message, and the same of what caused it if that says more."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    text = f"{type(error).__name__}: {lines[0].rstrip('.')}" if lines else type(error).__name__
+    if isinstance(error, RuntimeError) and error.__cause__ is not None:
+        text += f" ({summary(error.__cause__)})"
+    return text

@@ -15,7 +15,7 @@ from albu_gan.hub_patience import Patience, attempt, hub_transport_error, patien
 from albu_gan.weights_folder import CARD, WeightsError, WeightsFolder, read_folder, weights_files
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitInfo, HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
 SLOWEST = 100_000  # bytes a second that an upload may take before it is given up
@@ -48,12 +48,13 @@ def push_folder(
         operations = [
             hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()
         ]
+
+        def commit() -> CommitInfo:  # what was taken already is not made twice
+            return api.create_commit(repo_id, operations, commit_message=commit_message, repo_type="model")
+
         with _first_trouble() as trouble:
             try:
-                info = patiently(
-                    lambda _: api.create_commit(repo_id, operations, commit_message=commit_message, repo_type="model"),
-                    seconds,
-                )
+                info = patiently(lambda patience: attempt(commit, patience), seconds)
             except TimeoutError as err:
                 raise TimeoutError(f"{err}{''.join(f'; {line}' for line in trouble[:1])}") from err
     except errors.LocalTokenNotFoundError as err:

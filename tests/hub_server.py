@@ -230,8 +230,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(
                 [{"type": "file", "path": k, "size": len(v), "oid": _blob_id(v)} for k, v in sorted(files.items())]
             )
-        elif found := re.fullmatch(r"/large/([0-9a-f]{64})/(.+)", path):
-            self._send_content(hub, found[2], hub.large[found[1]], {"ETag": f'"{found[1]}"'})
+        elif found := re.fullmatch(r"/large/([0-9a-f]{40})/([0-9a-f]{64})/(.+)", path):
+            headers = {"ETag": f'"{found[2]}"', "X-Repo-Commit": found[1]}
+            self._send_content(hub, found[3], hub.large[found[2]], headers)
         elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             repository = self._repository(hub, found[1])
             commit = self._commit(repository, found[2] or "main")
@@ -258,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"ETag": f'"{_blob_id(data)}"', "X-Repo-Commit": hub.faults.commit_sent or commit}
         if name.endswith(LARGE):
             large = {"X-Linked-Size": str(len(data)), "X-Linked-Etag": f'"{sha256(data)}"'}
-            self._send(302, b"", {**headers, **large, "Location": f"{hub.url}/large/{sha256(data)}/{name}"})
+            self._send(302, b"", {**headers, **large, "Location": f"{hub.url}/large/{commit}/{sha256(data)}/{name}"})
         else:
             self._send_content(hub, name, data, headers)
 

@@ -87,7 +87,7 @@ def run_generate(arguments: argparse.Namespace) -> None:
 
 def _class_sampling(words: list[str]) -> str | dict[str, float]:
     """Read `balanced`, `dataset` or `CLASS=WEIGHT ...`."""
-    if len(words) == 1 and "=" not in words[0]:
+    if words in (["balanced"], ["dataset"]):
         return words[0]
     weights = {}
     for word in words:
