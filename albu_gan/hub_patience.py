@@ -9,8 +9,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TypeVar
 
-CONNECT_SECONDS = 5.0  # for a connection, and for each answer on it
-ANSWER_SECONDS = 8.0  # without any part of a file arriving, name lookup and every address tried included
+CONNECT_SECONDS = 4.0  # for a connection, and for each answer on it
+ANSWER_SECONDS = 7.0  # without any part of a file arriving, name lookup and every address tried included
 ATTEMPTS = 4  # at a question that the Hub is too busy for, or at a file whose connection breaks off
 FIRST_PAUSE = 0.5  # seconds before the second attempt, doubled before each further one
 BUSY = frozenset({408, 429, 500, 502, 503, 504})

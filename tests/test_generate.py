@@ -372,14 +372,14 @@ def test_under_torchrun_and_accelerate_launch(whole: Files, photographs: Path, w
     plain |= {"OMP_NUM_THREADS": "1"}
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "albu_gan"]
     run = [sys.executable, *torchrun, *command(photographs, tmp_path / "a", weights)]
-    subprocess.run(run, cwd=ROOT, env=plain, check=True, timeout=300)
+    subprocess.run(run, cwd=ROOT, env=plain, check=True, timeout=600)
     assert read_tree(tmp_path / "a") == whole
     launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
     launch += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "29611", "-m", "albu_gan"]
     run = [sys.executable, *launch, *command(photographs, tmp_path / "b", weights)]
     for rank in range(2):  # on CPUs it starts one process a call
         rank_environment = {**plain, "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-        subprocess.run(run, cwd=ROOT, env=rank_environment, check=True, timeout=300)
+        subprocess.run(run, cwd=ROOT, env=rank_environment, check=True, timeout=600)
     assert read_tree(tmp_path / "b") == whole
 
 

@@ -489,14 +489,15 @@ def test_a_slow_line_may_take_its_time(
 ) -> None:
     """What arrives renews the patience: the file takes longer than the Hub is waited for in silence."""
     commit = server.add(NAME, trained[0])
-    monkeypatch.setattr(hub_patience, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(hub_patience, "ANSWER_SECONDS", 3.0)
     monkeypatch.setattr(hub_fetch, "CHUNK", 1)
-    server.faults.trickle = "README.md"
-    server.add(NAME, {**trained[0], CARD: b"a card of some bytes"})
+    server.faults.trickle = CARD
+    card = b"a card of some twenty bytes"
+    server.add(NAME, {**trained[0], CARD: card})
     start = time.monotonic()
     folder = find_weights(NAME)
-    assert time.monotonic() - start > 2
-    assert folder.commit != commit and (folder.path / CARD).read_bytes() == b"a card of some bytes"
+    assert time.monotonic() - start > 4
+    assert folder.commit != commit and (folder.path / CARD).read_bytes() == card
 
 
 def test_a_name_lookup_that_hangs_is_given_up_in_time(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
