@@ -25,7 +25,7 @@ TRAINING = {
     "steps": 1200,
 }
 FIGURES = {"draws": 96, "contrast_reached": 1.0, "diversity": 0.5, "kid_painted": 0.25, "kid_copy_paste": 0.5}
-METRICS = {"classes": dict.fromkeys(CLASSES, FIGURES), "min_contrast": 8.0, "features": "resnet18"}
+METRICS = {"classes": dict.fromkeys(CLASSES, FIGURES), "means": {}, "min_contrast": 8.0, "features": "resnet18"}
 
 
 def config(training: dict[str, object], metrics: dict[str, object]) -> WeightsConfig:
