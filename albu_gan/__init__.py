@@ -1,5 +1,6 @@
 """albu-gan: paint convincing defects into training images, as an Albumentations transform."""
 
+from albu_gan.batch import BatchDefectInpaint
 from albu_gan.hub import bundled_names
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.masks import MaskBank, Shape
@@ -8,4 +9,12 @@ from albu_gan.weights_folder import WeightsError
 
 __version__ = "0.1.0"
 
-__all__ = ["DefectInpainter", "GANDefectInpaint", "MaskBank", "Shape", "WeightsError", "bundled_names"]
+__all__ = [
+    "BatchDefectInpaint",
+    "DefectInpainter",
+    "GANDefectInpaint",
+    "MaskBank",
+    "Shape",
+    "WeightsError",
+    "bundled_names",
+]

@@ -43,6 +43,13 @@ def number_range(name: str, value: Any, low: float, high: float) -> tuple[float,
     return float(value[0]), float(value[1])
 
 
+def mask_source(value: Any) -> str:
+    """Return "bank" or "procedural"."""
+    if value not in ("bank", "procedural"):
+        raise ValueError(f"mask_source must be 'bank' or 'procedural', got {value!r}")
+    return str(value)
+
+
 def count_range(name: str, value: Any, high: int) -> tuple[int, int]:
     """Return an ascending pair of integers within [0, high]."""
     number_range(name, value, 0, high)
@@ -119,6 +126,13 @@ def class_integers(
     require_known(name, value, known)
     require_covered(name, value, classes)
     return {key: int(v) for key, v in value.items()}
+
+
+def require_not_ignored(ignore_value: int | None, labels: Mapping[str, int]) -> None:
+    """Raise if the value that labels a class is the one to be ignored."""
+    for name, value in labels.items():
+        if value == ignore_value:
+            raise ValueError(f"ignore_value={ignore_value} is also what labels {name!r}; give mask_values that differ")
 
 
 def require_covered(name: str, value: Mapping[str, Any], classes: Sequence[str]) -> None:

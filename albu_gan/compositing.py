@@ -75,7 +75,7 @@ def extract(image: np.ndarray, window: Window) -> np.ndarray:
     if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
         inner = image[top : top + side, left : left + side]
     else:
-        rows, columns = (_mirrored(start, side, limit) for start, limit in ((top, height), (left, width)))
+        rows, columns = (mirrored(start, side, limit) for start, limit in ((top, height), (left, width)))
         inner = image[rows[:, None], columns]
     if side != window.size:
         method = cv2.INTER_AREA if side > window.size else cv2.INTER_LINEAR
@@ -84,7 +84,7 @@ def extract(image: np.ndarray, window: Window) -> np.ndarray:
     return inner.copy() if np.may_share_memory(inner, image) else inner
 
 
-def _mirrored(start: int, count: int, limit: int) -> np.ndarray:
+def mirrored(start: int, count: int, limit: int) -> np.ndarray:
     """Pixels that `count` positions from `start` on show: fedcba|abcdef|fedcba."""
     position = np.arange(start, start + count) % (2 * limit)
     return np.minimum(position, 2 * limit - 1 - position)

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
@@ -189,7 +190,7 @@ class DefectInpainter:
         by_size = {size: [i for i, window in enumerate(windows) if window.size == size] for size in self.window_sizes}
         for members in (m[i : i + MAX_WINDOWS] for m in by_size.values() for i in range(0, len(m), MAX_WINDOWS)):
             crops = np.stack([_network_image(extract(image, windows[i]), self._channels) for i in members])
-            masks = np.stack([_window_mask(draws[i], windows[i]) for i in members])
+            masks = np.stack([window_mask(draws[i], windows[i]) for i in members])
             residuals = self._residuals(
                 crops, masks, [draws[i].class_index for i in members], np.stack([draws[i].z for i in members])
             )
@@ -207,16 +208,30 @@ class DefectInpainter:
         self, crops: np.ndarray, masks: np.ndarray, classes: Sequence[int], latents: np.ndarray
     ) -> np.ndarray:
         """(N, S, S, C) float32 in [-1, 1] and (N, S, S) uint8 to what is added, (N, S, S, C) in units of full range."""
-        network = self.network
         device = torch.device(self.device)
-        with torch.inference_mode():
-            window = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
-            inside = torch.from_numpy(masks).to(device)
-            class_masks = torch.zeros((len(crops), len(self.class_names), *masks.shape[1:]), device=device)
-            class_masks[torch.arange(len(crops)), torch.tensor(list(classes))] = inside.float()
-            residual, alpha = network(window, class_masks, torch.from_numpy(latents).to(device))
-            added = residual * alpha * inside[:, None] * 0.5
-            return np.asarray(added.permute(0, 2, 3, 1).float().cpu().numpy())
+        window, inside, z = (torch.from_numpy(array).to(device) for array in (crops, masks, latents))
+        added = self.residuals(window.permute(0, 3, 1, 2), inside, classes, z)
+        return np.asarray(added.permute(0, 2, 3, 1).cpu().numpy())
+
+    def residuals(self, window: Tensor, inside: Tensor, classes: Sequence[int], z: Tensor) -> Tensor:
+        """Paint windows that are on the device.
+
+        Args:
+            window: (N, C, S, S) float32 in [-1, 1], of the channels of the network.
+            inside: (N, S, S) uint8, 1 where the defect goes.
+            classes: (N,) indices.
+            z: (N, latent_dim) float32.
+
+        Returns:
+            (N, C, S, S) float32, what is to be added, in units of the full range of the image; 0 outside.
+        """
+        network = self.network
+        with torch.inference_mode(), torch.autocast(window.device.type, enabled=False):
+            class_masks = torch.zeros((len(window), len(self.class_names), *inside.shape[1:]), device=window.device)
+            class_masks[torch.arange(len(window)), torch.tensor(list(classes))] = inside.float()
+            residual, alpha = network(window, class_masks, z)
+            added: Tensor = residual * alpha * inside[:, None] * 0.5
+            return added
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, class_name: str, seed: int = 0, strength: float = 1.0
@@ -285,7 +300,7 @@ def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
     return np.asarray(crop * np.float32(scale) - np.float32(1), np.float32)
 
 
-def _window_mask(draw: Draw, window: Window) -> np.ndarray:
+def window_mask(draw: Draw, window: Window) -> np.ndarray:
     """The draw's mask as the network sees it: (size, size) uint8."""
     shifted = Window(window.top - draw.top, window.left - draw.left, window.side, window.size)
     return extract_mask(draw.mask, shifted)

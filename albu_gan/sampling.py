@@ -66,8 +66,28 @@ class DefectSampler:
         Returns:
             Visible defects that neither overlap nor touch a blocked pixel.
         """
+        draws, taken = self.draw((image.shape[0], image.shape[1]), blocked, rng)
+        kept = []
+        for draw, patch in zip(draws, self.painter.paint(image, draws), strict=True):
+            final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
+            if final is not None:
+                kept.append(final)
+        return tuple(kept)
+
+    def draw(
+        self, image_hw: tuple[int, int], blocked: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[list[Draw], np.ndarray]:
+        """Decide number, classes, shapes, places and latents of the defects of one image.
+
+        Args:
+            image_hw: height and width of the image.
+            blocked: as in `patches`.
+            rng: the only source of randomness.
+
+        Returns:
+            The draws, and (H, W) bool with them and what was blocked True; `draw_again` changes it.
+        """
         count = int(rng.integers(self.defects_range[0], self.defects_range[1] + 1))
-        image_hw = (image.shape[0], image.shape[1])
         taken = np.zeros(image_hw, bool) if blocked is None else blocked.copy()
         draws = []
         for index in range(count):
@@ -76,27 +96,35 @@ class DefectSampler:
                 break
             _cover(taken, draw, True)
             draws.append(draw)
-        kept = []
-        for draw, patch in zip(draws, self.painter.paint(image, draws), strict=True):
-            final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
-            if final is not None:
-                kept.append(final)
-        return tuple(kept)
+        return draws, taken
+
+    def draw_again(self, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Draw | None:
+        """Give up a draw and decide another in its stead; None if nothing fits. `taken` is changed accordingly."""
+        _cover(taken, draw, False)
+        again = self._draw((taken.shape[0], taken.shape[1]), taken, rng)
+        if again is not None:
+            _cover(taken, again, True)
+        return again
+
+    def draw_latent_again(self, draw: Draw, rng: np.random.Generator) -> Draw:
+        """Return the same draw with another latent."""
+        return replace(draw, z=self.painter.draw_latent(rng))
 
     def _redraw(self, image: np.ndarray, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Patch | None:
         """Try new latents, then new shapes; None if nothing that can be seen came of it."""
         for shape_try in range(SHAPE_REDRAWS + 1):
             for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
-                draw = replace(draw, z=self.painter.draw_latent(rng))
+                draw = self.draw_latent_again(draw, rng)
                 (patch,) = self.painter.paint(image, [draw])
                 if self._visible(image, patch):
                     return patch
-            _cover(taken, draw, False)
-            again = self._draw((image.shape[0], image.shape[1]), taken, rng) if shape_try < SHAPE_REDRAWS else None
+            if shape_try == SHAPE_REDRAWS:
+                break
+            again = self.draw_again(draw, taken, rng)
             if again is None:
                 return None
             draw = again
-            _cover(taken, draw, True)
+        _cover(taken, draw, False)
         return None
 
     def _visible(self, image: np.ndarray, patch: Patch) -> bool:

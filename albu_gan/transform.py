@@ -135,9 +135,7 @@ class GANDefectInpaint(A.DualTransform):
         self.defects_range = arguments.count_range("defects_range", defects_range, 1000)
         self.classes = list(classes) if isinstance(classes, tuple) else classes
         self.class_sampling = class_sampling
-        if mask_source not in ("bank", "procedural"):
-            raise ValueError(f"mask_source must be 'bank' or 'procedural', got {mask_source!r}")
-        self.mask_source = mask_source
+        self.mask_source = arguments.mask_source(mask_source)
         self.scale_range = arguments.number_range("scale_range", scale_range, 0.01, 100)
         self.rotate_range = arguments.number_range("rotate_range", rotate_range, -360, 360)
         self.mask_values, self.mask_channels = mask_values, mask_channels
@@ -205,11 +203,8 @@ class GANDefectInpaint(A.DualTransform):
         self.class_sampling = arguments.check_class_sampling(self.class_sampling, painted, known)
         self.mask_values = arguments.class_integers("mask_values", self.mask_values, painted, known, low=1)
         self.mask_channels = arguments.class_integers("mask_channels", self.mask_channels, painted, known)
-        for name in painted:
-            if (self.mask_values or {}).get(name, known.index(name) + 1) == self.ignore_value:
-                raise ValueError(
-                    f"ignore_value={self.ignore_value} is also what labels {name!r}; give mask_values that differ"
-                )
+        labels = {name: (self.mask_values or {}).get(name, known.index(name) + 1) for name in painted}
+        arguments.require_not_ignored(self.ignore_value, labels)
         if self.bbox_labels is not None:
             if not isinstance(self.bbox_labels, Mapping):
                 raise ValueError(f"bbox_labels must be {{class: label}}, got {self.bbox_labels!r}")

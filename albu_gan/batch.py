@@ -1,0 +1,333 @@
+"""`BatchDefectInpaint`: defects for a collated batch, on its device, inside the training step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from albu_gan import arguments
+from albu_gan.compositing import choose_window
+from albu_gan.hub import find_weights
+from albu_gan.inpainter import DefectInpainter, Draw, window_mask
+from albu_gan.sampling import LATENT_REDRAWS, SHAPE_REDRAWS, DefectSampler
+from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual_at
+
+#: Windows that go through the network at once.
+CPU_WINDOWS, DEVICE_WINDOWS = 64, 256
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A draw and the image of the batch that it belongs to."""
+
+    sample: int
+    draw: Draw
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """Draws, the pixels of their masks, and these (P, C) pixels in [0, 1] before and after."""
+
+    placed: list[_Placed]
+    pixels: Pixels
+    before: Tensor
+    after: Tensor
+
+    def keep(self, draws: list[bool]) -> _Painted:
+        """Return those of some draws; their numbers stay."""
+        part, where = self.pixels.part([number for number, kept in enumerate(draws) if kept], renumber=False)
+        return _Painted(self.placed, part, self.before[where], self.after[where])
+
+
+class BatchDefectInpaint(nn.Module):
+    """Paint new defects into a batch of images with a GAN, and label them: `GANDefectInpaint` for whole batches.
+
+    Shapes and places are drawn on the CPU; windows are cut, painted and pasted on the device of the images, all windows
+    of one size in one pass. Put it into the training step, where the images are on the GPU already:
+
+        images, masks = batch_inpaint(images, masks)
+
+    Like dropout it does nothing in evaluation mode (`.eval()`). It has no parameters: it is neither trained nor saved
+    with the model around it. Gradients do not flow through it.
+
+    Args:
+        weights: bundled name, `org/name`, `org/name@revision`, or a folder.
+        defects_range: how many defects an image, both ends included.
+        classes: names of the classes to paint; None for all.
+        class_sampling: "balanced", "dataset" (frequencies of the mask bank) or `{name: weight}`.
+        mask_source: "bank" (real shapes) or "procedural" (invented shapes of the same sizes).
+        scale_range: factor by which a shape is scaled.
+        rotate_range: degrees by which a shape is rotated.
+        mask_values: `{class: value}` written into the masks; None: class index + 1.
+        avoid_existing: never touch pixels that the mask already labels.
+        ignore_value: a mask value that is neither painted over nor counted as a defect.
+        min_contrast: levels of 255 that a defect must change at the 75th percentile over its mask; one that does not is
+            drawn again, and at last dropped with its label.
+        p: probability of painting an image.
+        seed: of the draws; None takes one from the system. Processes that train together need different seeds.
+
+    Raises:
+        ValueError: at construction for arguments out of range and weights that cannot be used.
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] = "magnetic-tile-v1",
+        defects_range: tuple[int, int] = (1, 2),
+        classes: list[str] | None = None,
+        class_sampling: str | dict[str, float] = "balanced",
+        mask_source: str = "bank",
+        scale_range: tuple[float, float] = (0.8, 1.25),
+        rotate_range: tuple[float, float] = (-15.0, 15.0),
+        mask_values: dict[str, int] | None = None,
+        avoid_existing: bool = True,
+        ignore_value: int | None = None,
+        min_contrast: float = 8.0,
+        p: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.folder = find_weights(os.fspath(weights))
+        known = self.folder.config.class_names
+        self.defects_range = arguments.count_range("defects_range", defects_range, 1000)
+        self.classes = arguments.class_list(classes, known)
+        self.class_sampling = arguments.check_class_sampling(class_sampling, self.classes, known)
+        self.mask_source = arguments.mask_source(mask_source)
+        self.scale_range = arguments.number_range("scale_range", scale_range, 0.01, 100)
+        self.rotate_range = arguments.number_range("rotate_range", rotate_range, -360, 360)
+        given = arguments.class_integers("mask_values", mask_values, self.classes, known, low=1)
+        self.mask_values = {name: (given or {}).get(name, index + 1) for index, name in enumerate(known)}
+        self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
+        self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
+        arguments.require_not_ignored(self.ignore_value, {name: self.mask_values[name] for name in self.classes})
+        self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
+        self.p = arguments.number("p", p, 0, 1)
+        self.rng = np.random.default_rng(seed)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        **arguments: Any,
+    ) -> BatchDefectInpaint:
+        """Build the module from bundled weights, a folder or a Hub repository.
+
+        Args:
+            name: bundled name, folder, `org/name` or `org/name@revision`.
+            revision: branch, tag or commit.
+            token: for private repositories.
+            cache_dir: of the Hub.
+            local_files_only: use the cache alone.
+            **arguments: of the constructor.
+        """
+        folder = find_weights(
+            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        return cls(folder.path, **arguments)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes of the weights, in index order."""
+        return self.folder.config.class_names
+
+    @torch.no_grad()
+    def forward(
+        self,
+        images: Tensor,
+        masks: Tensor | None = None,
+        regions: Tensor | None = None,
+        *,
+        draws: Sequence[Sequence[Draw]] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return painted copies of the images and labelled copies of the masks.
+
+        Args:
+            images: (B, C, H, W) float in [0, 1], before any normalisation. Channels that the weights do not have are
+                painted as gray: their mean conditions the network, one residual goes to every channel.
+            masks: (B, H, W) integers, 0 where there is no defect, on the device of the images; None for none.
+            regions: (B, H, W), nonzero where defects may go; None for everywhere.
+            draws: what to paint, a sequence an image, in place of what would be drawn; painted whether visible or not.
+
+        Returns:
+            Images and masks of the same shape, dtype and device, bit-identical where nothing was painted; a mask of
+            None stays None.
+
+        Raises:
+            TypeError, ValueError: if a tensor is not as described.
+        """
+        _check(images, masks, regions, {name: self.mask_values[name] for name in self.classes})
+        painted = images.clone(), None if masks is None else masks.clone()
+        if draws is not None:
+            placed = _given(draws, images)
+            if placed:
+                self._write(*painted, self._paint(images, placed))
+            return painted
+        if self.training:
+            sampler = self._sampler(images.device)
+            placed, taken = self._draw(sampler, images, masks, regions)
+            for batch in self._rounds(images, sampler, placed, taken):
+                self._write(*painted, batch)
+        return painted
+
+    def _painter(self, device: torch.device) -> DefectInpainter:
+        return DefectInpainter(self.folder, str(device))
+
+    def _sampler(self, device: torch.device) -> DefectSampler:
+        painter, names = self._painter(device), self.class_names
+        weights = arguments.class_weights(self.class_sampling, self.classes, names, painter.mask_bank.counts())
+        return DefectSampler(
+            painter,
+            {names.index(name): weight for name, weight in zip(self.classes, weights, strict=True)},
+            self.defects_range,
+            self.mask_source,
+            self.scale_range,
+            self.rotate_range,
+            self.min_contrast,
+        )
+
+    def _draw(
+        self, sampler: DefectSampler, images: Tensor, masks: Tensor | None, regions: Tensor | None
+    ) -> tuple[list[_Placed], dict[int, np.ndarray]]:
+        """Decide what is painted; also return what is taken in every image that is painted."""
+        blocked: Tensor | None = None if regions is None else regions == 0
+        if masks is not None and self.avoid_existing:
+            blocked = masks != 0 if blocked is None else blocked | (masks != 0)
+        if masks is not None and self.ignore_value is not None:
+            ignored = masks == self.ignore_value
+            blocked = ignored if blocked is None else blocked | ignored
+        closed = None if blocked is None else blocked.cpu().numpy()
+        placed, taken = [], {}
+        height, width = images.shape[-2:]
+        for sample in range(len(images)):
+            if self.rng.random() >= self.p:
+                continue
+            part = closed[sample] if closed is not None and closed[sample].any() else None
+            found, taken[sample] = sampler.draw((height, width), part, self.rng)
+            placed += [_Placed(sample, draw) for draw in found]
+        return placed, taken
+
+    def _paint(self, images: Tensor, placed: list[_Placed]) -> _Painted:
+        """Paint draws, all windows of one size together."""
+        device, channels = images.device, images.shape[1]
+        draws = [entry.draw for entry in placed]
+        corners = [(draw.top, draw.left) for draw in draws]
+        pixels = Pixels.of([draw.mask for draw in draws], corners, [entry.sample for entry in placed], device)
+        added = torch.zeros((len(pixels.draw), channels), device=device)
+        painter = self._painter(device)
+        seen = painter.folder.config.generator.in_channels
+        image_hw = (images.shape[2], images.shape[3])
+        windows = [
+            choose_window((draw.top, draw.left, *draw.mask.shape), image_hw, painter.window_sizes) for draw in draws
+        ]
+        most = CPU_WINDOWS if device.type == "cpu" else DEVICE_WINDOWS
+        for size in painter.window_sizes:
+            members = [number for number, window in enumerate(windows) if window.size == size]
+            for start in range(0, len(members), most):
+                chunk = members[start : start + most]
+                chosen = [windows[number] for number in chunk]
+                crops = extract_windows(images, [placed[number].sample for number in chunk], chosen)
+                if channels != seen:
+                    crops = crops.mean(dim=1, keepdim=True).expand(-1, seen, -1, -1)
+                masks = np.stack([window_mask(draws[number], windows[number]) for number in chunk])
+                latents = np.stack([draws[number].z for number in chunk])
+                residuals = painter.residuals(
+                    crops * 2 - 1,
+                    torch.from_numpy(masks).to(device),
+                    [draws[number].class_index for number in chunk],
+                    torch.from_numpy(latents).to(device),
+                )
+                if channels != seen:
+                    residuals = residuals.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
+                part, where = pixels.part(chunk)
+                added[where] = residual_at(residuals, chosen, part)
+        before = images[pixels.sample, :, pixels.row, pixels.column].float()
+        return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
+
+    def _rounds(
+        self, images: Tensor, sampler: DefectSampler, placed: list[_Placed], taken: dict[int, np.ndarray]
+    ) -> Iterator[_Painted]:
+        """Yield the defects that can be seen; others get new latents, then new shapes, and are dropped at last."""
+        for shape_try in range(SHAPE_REDRAWS + 1):
+            for latent_try in range(LATENT_REDRAWS + 1):
+                if not placed:
+                    return
+                if latent_try:
+                    placed = [_Placed(e.sample, sampler.draw_latent_again(e.draw, self.rng)) for e in placed]
+                painted = self._paint(images, placed)
+                seen = (contrasts(painted.after - painted.before, painted.pixels) >= self.min_contrast).tolist()
+                yield painted.keep(seen)
+                placed = [entry for entry, visible in zip(placed, seen, strict=True) if not visible]
+            if shape_try < SHAPE_REDRAWS:
+                again = [(e.sample, sampler.draw_again(e.draw, taken[e.sample], self.rng)) for e in placed]
+                placed = [_Placed(sample, draw) for sample, draw in again if draw is not None]
+
+    def _write(self, images: Tensor, masks: Tensor | None, painted: _Painted) -> None:
+        """Paste and label in place."""
+        at = painted.pixels
+        images[at.sample, :, at.row, at.column] = painted.after.to(images.dtype)
+        if masks is not None:
+            names = self.class_names
+            values = [self.mask_values[names[entry.draw.class_index]] for entry in painted.placed]
+            table = torch.tensor(values, device=masks.device, dtype=masks.dtype)
+            masks[at.sample, at.row, at.column] = table[at.draw]
+
+
+def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[_Placed]:
+    """Check explicit draws.
+
+    Raises:
+        ValueError: if there is not one sequence an image, or a mask does not lie inside its image.
+    """
+    if len(draws) != len(images):
+        raise ValueError(f"draws must hold one sequence for each of {len(images)} images, got {len(draws)}")
+    height, width = images.shape[-2:]
+    placed = [_Placed(sample, draw) for sample, several in enumerate(draws) for draw in several]
+    for entry in placed:
+        (h, w), top, left = entry.draw.mask.shape, entry.draw.top, entry.draw.left
+        if not (0 <= top <= height - h and 0 <= left <= width - w and entry.draw.mask.any()):
+            raise ValueError(
+                f"the draw of {h} x {w} pixels at row {top}, column {left} is empty or not inside its image of "
+                f"{height} x {width}; draws are made for images of one size"
+            )
+    return placed
+
+
+def _check(images: Any, masks: Any, regions: Any, values: Mapping[str, int]) -> None:
+    """Raise unless the tensors are what `forward` describes."""
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(f"images must be a float tensor in [0, 1], got {got}; divide uint8 images by 255")
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise ValueError(f"images must be (B, C, H, W) with at least one pixel, got shape {tuple(images.shape)}")
+    for name, tensor in (("masks", masks), ("regions", regions)):
+        if tensor is None:
+            continue
+        wanted = (images.shape[0], *images.shape[2:])
+        if not isinstance(tensor, Tensor) or tensor.shape != wanted:
+            came = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ValueError(f"{name} must be a tensor (B, H, W) = {wanted} like the images, got {came}")
+        if tensor.device != images.device:
+            raise ValueError(f"{name} are on {tensor.device}, the images on {images.device}; move both to one device")
+    if masks is not None:
+        if masks.is_floating_point() or masks.dtype == torch.bool:
+            raise TypeError(f"masks must hold integer classes, got {masks.dtype}; use masks.long()")
+        for name, value in values.items():
+            if value > torch.iinfo(masks.dtype).max:
+                raise ValueError(f"mask value {value} of {name!r} does not fit into {masks.dtype}; use masks.long()")
+    sparse = images[:, :, ::8, ::8]
+    if len(sparse) and (sparse.amax() > 1.5 or sparse.amin() < -0.5):
+        raise ValueError(
+            f"images must lie in [0, 1], got values from {sparse.amin():g} to {sparse.amax():g}; paint before they are "
+            "normalised"
+        )

@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from albu_gan import BatchDefectInpaint, DefectInpainter, GANDefectInpaint
+from albu_gan.compositing import Window, contrast, extract, paste, patch_residual
+from albu_gan.hub import find_weights
+from albu_gan.inpainter import Draw
+from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual_at
+
+WEIGHTS = "magnetic-tile-v1"
+
+
+def photographs(count: int, height: int, width: int, channels: int, seed: int = 0) -> np.ndarray:
+    """(B, H, W, C) float32: smooth, with some grain."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((count, height // 8 + 2, width // 8 + 2, channels)).astype(np.float32)
+    smooth = np.stack([cv2.resize(c, (width, height)).reshape(height, width, channels) for c in coarse])
+    return (0.3 + 0.4 * smooth + rng.normal(0, 0.02, smooth.shape)).clip(0, 1).astype(np.float32)
+
+
+def tensors(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+
+def drawn(images: np.ndarray, seed: int, scale: float = 1.0) -> list[list[Draw]]:
+    """Defects of every class, some too large for the largest window, some at borders."""
+    painter, rng = DefectInpainter(find_weights(WEIGHTS)), np.random.default_rng(seed)
+    transform = GANDefectInpaint(WEIGHTS, defects_range=(0, 4), scale_range=(0.5 * scale, 2.0 * scale))
+    sampler = transform._sampler()
+    assert painter.window_sizes[-1] == 128
+    return [sampler.draw(image.shape[:2], None, rng)[0] for image in images]
+
+
+def painted_one_by_one(images: np.ndarray, draws: list[list[Draw]]) -> np.ndarray:
+    painter = DefectInpainter(find_weights(WEIGHTS))
+    out = images.copy()
+    for image, clean, several in zip(out, images, draws, strict=True):
+        for patch in painter.paint(clean, several):
+            paste(image, patch)
+    return out
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(256, 320), (97, 701), (64, 64)])
+def test_given_draws_are_painted_as_the_transform_paints_them(size: tuple[int, int], channels: int) -> None:
+    images = photographs(5, *size, channels)
+    draws = drawn(images, 1)
+    masks = torch.zeros(5, *size, dtype=torch.long)
+    painted, labels = BatchDefectInpaint(WEIGHTS)(tensors(images), masks, draws=draws)
+    expected = painted_one_by_one(images, draws)
+    np.testing.assert_allclose(painted.permute(0, 2, 3, 1).numpy(), expected, atol=1 / 255)
+    wanted = np.zeros((5, *size), np.int64)
+    for label, several in zip(wanted, draws, strict=True):
+        for draw in several:
+            h, w = draw.mask.shape
+            label[draw.top : draw.top + h, draw.left : draw.left + w][draw.mask] = draw.class_index + 1
+    np.testing.assert_array_equal(labels.numpy(), wanted)
+    assert (np.abs(expected - images) > 0).any()
+
+
+def test_defects_larger_than_a_window_are_painted_at_a_reduced_scale_in_both() -> None:
+    images = photographs(3, 500, 600, 1)
+    draws = drawn(images, 3, scale=2.0)
+    assert max(max(draw.mask.shape) for several in draws for draw in several) > 128
+    painted, _ = BatchDefectInpaint(WEIGHTS)(tensors(images), draws=draws)
+    expected = painted_one_by_one(images, draws)
+    np.testing.assert_allclose(painted.permute(0, 2, 3, 1).numpy(), expected, atol=1 / 255)
+
+
+@pytest.mark.parametrize("window", [Window(3, 5, 64, 64), Window(-9, 20, 64, 64), Window(-3, -40, 150, 64)])
+def test_windows_are_cut_as_from_one_image(window: Window) -> None:
+    images = photographs(2, 90, 110, 3)
+    plain = Window(0, 0, 64, 64)
+    cut = extract_windows(tensors(images), [1, 0], [window, plain]).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(cut[0], extract(images[1], window), atol=1e-5)
+    np.testing.assert_allclose(cut[1], extract(images[0], plain), atol=1e-5)
+
+
+@pytest.mark.parametrize("side", [64, 65, 101, 200])
+def test_residuals_are_enlarged_as_those_of_one_window(side: int) -> None:
+    rng = np.random.default_rng(side)
+    residual, window = rng.normal(size=(64, 64, 2)).astype(np.float32), Window(-4, 7, side, 64)
+    mask = rng.random((40, 30)) < 0.3
+    top, left = 3, 20
+    pixels = Pixels.of([mask], [(top, left)], [0], torch.device("cpu"))
+    at = residual_at(torch.from_numpy(residual).permute(2, 0, 1)[None], [window], pixels)
+    expected = patch_residual(residual, window, (top, left, *mask.shape))
+    np.testing.assert_allclose(at.numpy(), expected[mask], atol=1e-5)
+
+
+def test_contrasts_are_those_of_one_defect_each() -> None:
+    rng = np.random.default_rng(0)
+    masks = [rng.random((h, w)) < 0.5 for h, w in ((9, 8), (3, 3), (20, 1), (1, 1))]
+    masks[-1][:] = True
+    pixels = Pixels.of(masks, [(0, 0)] * 4, [0] * 4, torch.device("cpu"))
+    change = torch.from_numpy(rng.normal(size=(sum(pixels.counts), 3)).astype(np.float32))
+    expected, start = [], 0
+    for mask in masks:
+        after = np.zeros((*mask.shape, 3), np.float32)
+        after[mask] = change[start : start + mask.sum()].numpy()
+        expected.append(contrast(np.zeros_like(after), after, mask))
+        start += int(mask.sum())
+    np.testing.assert_allclose(contrasts(change, pixels).numpy(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_what_changed_is_labelled_and_what_is_labelled_can_be_seen(dtype: torch.dtype) -> None:
+    images, masks = tensors(photographs(8, 200, 240, 1)).to(dtype), torch.zeros(8, 200, 240, dtype=torch.long)
+    masks[:, :20] = 3
+    masks[:, 20:40] = 255
+    before = images.clone(), masks.clone()
+    module = BatchDefectInpaint(WEIGHTS, p=1.0, ignore_value=255, seed=0)
+    painted, labels = module(images, masks)
+    assert torch.equal(images, before[0]) and torch.equal(masks, before[1])
+    assert painted.dtype == dtype and painted.shape == images.shape
+    changed = (painted != images).any(dim=1)
+    assert torch.equal(labels[:, :40], masks[:, :40])
+    assert not (changed & (labels == masks)).any()
+    new = labels != masks
+    assert new.flatten(1).any(dim=1).all() and (changed & new).sum() > 0.9 * new.sum()
+
+
+def test_a_batch_has_the_statistics_of_the_transform() -> None:
+    images = photographs(24, 160, 200, 1)
+    arguments: dict[str, Any] = {"defects_range": (1, 3), "class_sampling": {"crack": 1.0, "fray": 2.0}}
+    module = BatchDefectInpaint(WEIGHTS, p=1.0, seed=1, **arguments)
+    transform = GANDefectInpaint(WEIGHTS, p=1.0, **arguments)
+    transform.set_random_seed(2)
+    blank = np.zeros((160, 200), np.int32)
+    one_by_one = np.stack([transform(image=i, mask=blank)["mask"] for _ in range(4) for i in images])
+    together = torch.cat([module(tensors(images), torch.from_numpy(np.stack([blank] * 24)))[1] for _ in range(4)])
+    for value in (3, 4):  # crack, fray
+        shares = [float((np.asarray(m) == value).any(axis=(1, 2)).mean()) for m in (one_by_one, together)]
+        assert shares[0] == pytest.approx(shares[1], abs=0.2)
+        areas = [float((np.asarray(m) == value).mean()) for m in (one_by_one, together)]
+        assert areas[0] == pytest.approx(areas[1], rel=0.4)
+
+
+def test_invisible_defects_are_drawn_again_and_at_last_dropped_with_their_label() -> None:
+    images, masks = tensors(photographs(6, 128, 128, 1)), torch.zeros(6, 128, 128, dtype=torch.long)
+    painted, labels = BatchDefectInpaint(WEIGHTS, p=1.0, min_contrast=255, seed=0)(images, masks)
+    assert torch.equal(painted, images) and not labels.any()
+    strict, _ = BatchDefectInpaint(WEIGHTS, p=1.0, min_contrast=60, seed=0)(images, masks)
+    assert (strict - images).abs().amax() * 255 >= 60
+
+
+def test_probability_seed_regions_and_mask_values() -> None:
+    images, masks = tensors(photographs(40, 96, 96, 1)), torch.zeros(40, 96, 96, dtype=torch.int16)
+    regions = torch.zeros(40, 96, 96, dtype=torch.uint8)
+    regions[:, :, 40:] = 1
+    make = {"classes": ["blowhole"], "mask_values": {"blowhole": 7}, "p": 0.5}
+    painted, labels = BatchDefectInpaint(WEIGHTS, seed=3, **make)(images, masks, regions)
+    again = BatchDefectInpaint(WEIGHTS, seed=3, **make)(images, masks, regions)
+    assert torch.equal(painted, again[0]) and torch.equal(labels, again[1])
+    other, _ = BatchDefectInpaint(WEIGHTS, seed=4, **make)(images, masks, regions)
+    assert not torch.equal(painted, other)
+    assert set(labels.unique().tolist()) == {0, 7} and not labels[:, :, :40].any()
+    assert 8 <= int(labels.flatten(1).any(dim=1).sum()) <= 32
+
+
+def test_evaluation_mode_returns_copies() -> None:
+    images, masks = tensors(photographs(2, 64, 64, 3)), torch.zeros(2, 64, 64, dtype=torch.long)
+    painted, labels = BatchDefectInpaint(WEIGHTS, p=1.0).eval()(images, masks)
+    assert torch.equal(painted, images) and painted is not images
+    assert torch.equal(labels, masks) and labels is not masks
+
+
+def test_it_has_nothing_to_train_and_lets_no_gradient_through_but_a_network_behind_it_learns() -> None:
+    module = BatchDefectInpaint(WEIGHTS, p=1.0, seed=0)
+    assert not list(module.parameters()) and not module.state_dict()
+    images = tensors(photographs(2, 64, 64, 1)).requires_grad_()
+    painted, labels = module(images, torch.zeros(2, 64, 64, dtype=torch.long))
+    assert not painted.requires_grad
+    layer = torch.nn.Conv2d(1, 6, 3, padding=1)
+    torch.nn.functional.cross_entropy(layer(painted), labels).backward()
+    assert layer.weight.grad is not None and torch.isfinite(layer.weight.grad).all()
+
+
+def test_torchs_generator_is_left_alone_and_pickles_stay_small() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    module = BatchDefectInpaint(WEIGHTS, p=1.0, seed=0)
+    images = tensors(photographs(2, 64, 64, 1))
+    first = module(images)[0]
+    assert torch.equal(torch.rand(3), expected)
+    assert len(pickle.dumps(module)) < 20_000
+    twin = copy.deepcopy(module)
+    assert torch.equal(twin(images)[0], module(images)[0]) and not torch.equal(first, module(images)[0])
+
+
+def test_an_empty_batch_and_images_without_masks() -> None:
+    module = BatchDefectInpaint(WEIGHTS, p=1.0, seed=0)
+    empty, labels = module(torch.zeros(0, 1, 32, 32), torch.zeros(0, 32, 32, dtype=torch.long))
+    assert empty.shape == (0, 1, 32, 32) and labels.shape == (0, 32, 32)
+    painted, none = module(tensors(photographs(1, 64, 64, 1)))
+    assert none is None and painted.shape == (1, 1, 64, 64)
+    full = torch.ones(1, 64, 64, dtype=torch.long)
+    untouched, labels = module(painted, full)
+    assert torch.equal(untouched, painted) and torch.equal(labels, full)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "message"),
+    [
+        (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), None, "float tensor"),
+        (torch.zeros(1, 8, 8), None, r"\(B, C, H, W\)"),
+        (torch.full((1, 1, 8, 8), 200.0), None, "normalised"),
+        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 9, dtype=torch.long), "masks must be a tensor"),
+        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 8), "integer classes"),
+        (np.zeros((2, 1, 8, 8), np.float32), None, "float tensor"),
+    ],
+)
+def test_bad_tensors_are_refused(images: Any, masks: Any, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        BatchDefectInpaint(WEIGHTS)(images, masks)
+
+
+def test_bad_draws_and_arguments_are_refused() -> None:
+    module, images = BatchDefectInpaint(WEIGHTS), torch.zeros(1, 1, 32, 32)
+    z = np.zeros(32, np.float32)
+    with pytest.raises(ValueError, match="one sequence for each of 1 images"):
+        module(images, draws=[])
+    with pytest.raises(ValueError, match="not inside its image of 32 x 32"):
+        module(images, draws=[[Draw(np.ones((4, 4), bool), 30, 0, 0, z)]])
+    with pytest.raises(ValueError, match="unknown class 'dent'"):
+        BatchDefectInpaint(WEIGHTS, classes=["dent"])
+    with pytest.raises(ValueError, match="ignore_value=2 is also what labels 'break'"):
+        BatchDefectInpaint(WEIGHTS, ignore_value=2)
+    with pytest.raises(ValueError, match="300 of 'crack' does not fit"):
+        values = {name: 300 + i for i, name in enumerate(["crack"])}
+        BatchDefectInpaint(WEIGHTS, classes=["crack"], mask_values=values)(
+            images, torch.zeros(1, 32, 32, dtype=torch.uint8)
+        )
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_it_paints_as_on_the_cpu() -> None:
+    images = photographs(16, 256, 320, 1)
+    draws, masks = drawn(images, 1), torch.zeros(16, 256, 320, dtype=torch.long)
+    module = BatchDefectInpaint(WEIGHTS)
+    expected, labels = module(tensors(images), masks, draws=draws)
+    painted, there = module(tensors(images).cuda(), masks.cuda(), draws=draws)
+    assert painted.is_cuda and torch.equal(there.cpu(), labels)
+    assert (painted.cpu() - expected).abs().max() <= 1 / 255
