@@ -1,0 +1,33 @@
+"""Real shapes, invented shapes
+
+Left, shapes of the mask bank: real outlines of training defects. Right, `mask_source="procedural"`: invented outlines
+of the same sizes, wandering lines for slender classes and blobs for stout ones. Invent where the bank is small.
+"""
+
+import sys
+from pathlib import Path
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from albu_gan import GANDefectInpaint
+from albu_gan.demo import sample_images
+from albu_gan.sheet import grid
+
+OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".jpg")
+
+images = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in sample_images()]
+rows = []
+for name in ("crack", "blowhole"):
+    row = []
+    for source in ("bank", "procedural"):
+        paint = GANDefectInpaint(
+            classes=[name], mask_source=source, defects_range=(5, 5), scale_range=(0.8, 1.5), min_contrast=25, p=1.0
+        )
+        transform = A.Compose([paint], seed=3)
+        for image in (images[1], images[2]):
+            row.append(transform(image=image, mask=np.zeros(image.shape, np.uint8))["image"])
+    rows.append(row)
+sheet = grid(rows, (216, 288), ["bank", "bank", "procedural", "procedural"])
+cv2.imwrite(str(OUT), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
