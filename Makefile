@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 export NO_ALBUMENTATIONS_UPDATE := 1
 export ALBUMENTATIONS_NO_TELEMETRY := 1
 export HF_HUB_DISABLE_PROGRESS_BARS := 1
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: demo test test-slow lint types bench clean
+.PHONY: demo test test-slow test-albumentationsx lint types docs bench clean
 
 demo: $(VENV)/package
 	@$(BIN)/albu-gan demo --out albu-gan-demo.png
@@ -15,6 +16,10 @@ demo: $(VENV)/package
 test: $(VENV)/everything $(VENV)/albumentationsx lint types
 	ALBUMENTATIONSX_PATH=$$(ls -d $(CURDIR)/$(VENV)/albumentationsx/albumentations 2>/dev/null | xargs -r dirname) \
 	  $(BIN)/python -m pytest -m "not slow and not gpu"
+
+# Needs Python 3.11.
+test-albumentationsx: $(VENV)/everything $(VENV)/albumentationsx
+	ALBUMENTATIONSX_PATH=$(CURDIR)/$(VENV)/albumentationsx $(BIN)/python -m pytest tests/test_albumentationsx.py
 
 test-slow: $(VENV)/everything
 	$(BIN)/python -m pytest -m "slow and not gpu"
@@ -26,6 +31,12 @@ lint: $(VENV)/everything
 
 types: $(VENV)/everything
 	$(BIN)/mypy
+
+# Pages and tables that are written by scripts, then the site, in build/site.
+docs: $(VENV)/everything
+	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/gallery/page.py
+	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/everything
 	$(BIN)/python docs/benchmark/speed.py
@@ -40,7 +51,7 @@ $(VENV)/package: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/everything: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install -q -e ".[train,test]"
+	$(BIN)/python -m pip install -q -e ".[train,test,docs]"
 	@touch $@ $(VENV)/package
 
 # AlbumentationsX has the same import name: it lies beside the environment and is put before it by the tests that want it.

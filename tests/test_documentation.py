@@ -1,72 +1,215 @@
-"""What README and model cards say is true: code runs, tables come from committed JSON."""
+"""What README, docs and model cards say is true: code runs, commands exist, tables come from committed JSON."""
 
 from __future__ import annotations
 
+import argparse
+import ast
+import importlib
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import yaml
 
 from albu_gan import GANDefectInpaint, bundled_names
-from albu_gan.hub import find_weights
-from training.datasets.__main__ import build_parser as datasets_parser
-from training.evaluation.__main__ import build_parser as evaluation_parser
-from training.evaluation.real import build_parser as real_parser
-from training.gan.__main__ import build_parser as gan_parser
-from training.study.__main__ import build_parser as study_parser
+from albu_gan.hub import BUNDLED, find_weights
+from tests.markdown_blocks import Block, code_blocks, shell_commands
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *DOCS,
+    *sorted((ROOT / "albu_gan" / "weights").glob("*/README.md")),
+]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+#: Programs of others; what they are called with is theirs.
+FOREIGN = {"pip", "hf", "git", "cd", "pre-commit", "pytest", "ruff", "mypy", "lint-imports", "docker", "mkdocs"}
 
 
-def test_every_python_block_of_the_readme_runs_in_order() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    assert len(blocks) >= 2
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
-    assert names["painted"].shape == names["image"].shape  # type: ignore[attr-defined]
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
 
 
-def test_the_tables_of_readme_and_pages_are_those_of_the_committed_json() -> None:
+def python_blocks(page: Path) -> list[Block]:
+    return [block for block in code_blocks(page) if block.language == "python"]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "gallery.md" and python_blocks(p)], ids=name_of)
+def test_every_python_block_of_a_page_runs_in_order(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(BUNDLED / "magnetic-tile-v1", tmp_path / "runs" / "mine" / "weights")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "documentation"}
+    for block in python_blocks(page):
+        # Lines before the block are empty, so that a traceback names the line of the page.
+        code = compile("\n" * (block.line - 1) + block.code, str(page), "exec")
+        if not block.note.startswith("compile only"):
+            exec(code, names)
+
+
+def test_only_blocks_for_libraries_that_are_no_dependency_of_ours_are_not_run() -> None:
+    requirements = PROJECT["dependencies"] + [r for extra in PROJECT["optional-dependencies"].values() for r in extra]
+    ours = {re.split(r"[^\w-]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+    notes = [(page, block) for page in PAGES for block in python_blocks(page) if block.note.startswith("compile only")]
+    assert {name_of(page) for page, _ in notes} >= {"docs/recipes.md"}
+    for page, block in notes:
+        library = block.note.removeprefix("compile only: ")
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(ast.parse(block.code))
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+            for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+        }
+        assert library in imported, f"{page}:{block.line} does not import {library}"
+        assert library not in ours, f"{page}:{block.line} could run: {library} is a dependency"
+
+
+def test_the_tables_are_those_of_the_committed_json() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / "tables.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md")))])
-def test_files_that_a_page_links_to_exist(page: str) -> None:
-    path = ROOT / page
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", path.read_text(encoding="utf-8")):
-        assert (path.parent / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_a_page_links_to_exist(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\((?!http)([^)#\s]+)[^)]*\)", prose):
+        assert (page.parent / target).exists(), target
 
 
-def test_the_commands_of_the_documentation_have_the_flags_that_they_show() -> None:
-    parsers = {
-        "training.gan": gan_parser(),
-        "training.datasets": datasets_parser(),
-        "training.study": study_parser(),
-        "training.evaluation": evaluation_parser(),
-    }
-    checked = 0
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        blocks = re.findall(r"```\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        text = "\n".join(blocks).replace("\\\n", " ")
-        for line in re.findall(r"(?:python|launch|--nproc-per-node 2) -m (training\.[^\n&#]+)", text):
-            module, *words = shlex.split(line)
-            if module in parsers:
-                if (module, words[0]) == ("training.evaluation", "real"):
-                    real_parser().parse_args(words[1:])
-                else:
-                    parsers[module].parse_args(words)
-                checked += 1
-    assert checked > 8
+class Parsed(BaseException):
+    """Raised once a command's flags have been read, before it does anything."""
+
+
+def parse_only(module: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read the flags of `python -m MODULE WORDS` and stop there."""
+    parse_args = argparse.ArgumentParser.parse_args
+
+    def stop(parser: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> Any:
+        parse_args(parser, args, namespace)
+        raise Parsed
+
+    package = ROOT.joinpath(*module.split("."))
+    main = importlib.import_module(f"{module}.__main__" if package.is_dir() else module).main
+    with monkeypatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", stop)
+        with pytest.raises(Parsed):
+            main(words)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if any(map(shell_commands, code_blocks(p)))], ids=name_of)
+def test_the_commands_of_a_page_exist_with_the_flags_that_it_shows(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    for command in (command for block in code_blocks(page) for command in shell_commands(block)):
+        words = [word for word in shlex.split(command) if not re.fullmatch(r"[A-Z_]+=\S*", word)]
+        if words[:1] == ["make"]:
+            assert words[1] in targets, command
+        elif words[0] == "albu-gan":
+            parse_only("albu_gan.cli", words[1:], monkeypatch)
+        elif words[0] in ("python", "accelerate", "torchrun") and "-m" in words:
+            start = words.index("-m")
+            if words[start + 1].startswith(("training", "albu_gan")):
+                parse_only(words[start + 1], words[start + 2 :], monkeypatch)
+        elif words[0] == "python":
+            assert (ROOT / words[1]).is_file(), command
+        elif words[:2] == ["pip", "install"]:
+            for extras in re.findall(r"(?:\.|albu-gan)\[([\w,]+)\]", command):
+                assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"]), command
+        else:
+            assert words[0] in FOREIGN or words[:2] in (["tensorboard", "--logdir"], ["accelerate", "config"]), command
+
+
+def made_up_plates(root: Path) -> None:
+    """A data set in the layout `folder`: twelve parts, two photographs each, some with a crack, some with a pit."""
+    rng = np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    (root / "classes.txt").write_text("crack\npit\n", encoding="utf-8")
+    for part in range(12):
+        for photo in range(2):
+            image, mask = rng.normal(130, 6, (96, 112)).astype(np.float32), np.zeros((96, 112), np.uint8)
+            if part % 3 != 2:
+                x, y = (int(v) for v in rng.integers(20, 50, 2))
+                cv2.line(mask, (x, y), (x + 30, y + 12), part % 3 + 1, 5)
+                image[mask > 0] -= 60
+            stem = f"part{part}_{photo}.png"
+            cv2.imwrite(str(root / "images" / stem), image.clip(0, 255).astype(np.uint8))
+            cv2.imwrite(str(root / "masks" / stem), mask)
+
+
+@pytest.mark.slow
+def test_the_commands_for_your_own_data_run_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that README and training.md show for `my_data`, with the smoke preset; several processes apart."""
+    made_up_plates(tmp_path / "my_data")
+    monkeypatch.chdir(tmp_path)
+    ran: set[str] = set()
+    commands = [
+        command
+        for page in ("README.md", "docs/training.md")
+        for block in code_blocks(ROOT / page)
+        for command in shell_commands(block)
+        if command.startswith("python -m training")
+    ]
+    for command in dict.fromkeys(commands):
+        _, _, module, *words = shlex.split(command)
+        if module == "training.gan":
+            shutil.rmtree("runs/mine", ignore_errors=True)  # the page starts the same run several times
+            words = re.sub(r" ?--(preset|total-kimg) \S+", "", shlex.join(words)).split() if words else words
+            words = [*shlex.split(" ".join(words)), "--preset", "smoke"]
+            words += ["--window-sizes", "64", "128"] if "--init" in words else []
+        if module == "training.gan.dcgan" and "extend-bank" not in words:
+            words = [*words, "--preset", "smoke"]
+        main = importlib.import_module(f"{module}.__main__").main
+        assert main(words) == 0, command
+        ran.add(module)
+    assert ran >= {"training.gan", "training.datasets", "training.evaluation", "training.gan.dcgan"}
+    assert GANDefectInpaint(weights="runs/mine/weights").weights == "runs/mine/weights"
+
+
+def messages(*packages: str) -> list[str]:
+    """Return every text of the source, "…" where a value is put in."""
+    texts = []
+    for path in (path for package in packages for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                texts.append("".join(str(p.value) if isinstance(p, ast.Constant) else "…" for p in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return texts
+
+
+def test_the_errors_that_troubleshooting_explains_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^### `(.+)`$", page, flags=re.MULTILINE)
+    assert len(headings) > 12
+    known = messages("albu_gan", "training")
+    for heading in headings:
+        pieces = [re.escape(piece.strip()) for piece in heading.split("…") if piece.strip()]
+        pattern = re.compile(r".*".join(pieces), flags=re.DOTALL)
+        assert any(pattern.search(text) for text in known), heading
+
+
+def test_the_pages_of_the_site_are_all_in_its_navigation() -> None:
+    config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    pages = [page for entry in config["nav"] for page in entry.values()]
+    assert sorted(pages) == [page.name for page in DOCS]
 
 
 @pytest.mark.parametrize("name", ["bsdata-pitting-v1", "magnetic-tile-v1"])

@@ -1,0 +1,63 @@
+"""Write docs/gallery.md from the scripts of this folder; `--check` fails if it is stale."""
+
+import ast
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "gallery.md"
+ORDER = (
+    "latents",
+    "latent_walk",
+    "own_mask",
+    "classes",
+    "strength",
+    "scale",
+    "region",
+    "procedural",
+    "multi_label",
+    "boxes",
+    "pipeline",
+)
+HEAD = """# Gallery
+
+Every picture is made by the script under it, with the weights and the sample images of the package; `python
+docs/gallery/latents.py` makes the first one again. No seed was searched for.
+
+*Photographs: crops of BSData (T. Schlagenhauf, M. Landwehr 2021, <https://doi.org/10.5445/IR/1000129520>), CC BY-SA
+4.0; the pictures are under the same licence. No painter has seen them, and `magnetic-tile-v1` does not know such a
+surface.*
+"""
+
+
+def scripts() -> list[Path]:
+    """Return the examples in the order of the page."""
+    found = {path.stem: path for path in HERE.glob("*.py") if path != Path(__file__)}
+    if set(found) != set(ORDER):
+        sys.exit(f"docs/gallery/page.py: ORDER and the folder disagree about {sorted(set(found) ^ set(ORDER))}")
+    return [found[name] for name in ORDER]
+
+
+def section(path: Path) -> str:
+    """Title, text and picture of one example, and its code to fold out."""
+    source = path.read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(source)) or ""
+    title, _, text = docstring.partition("\n\n")
+    code = source.split('"""', 2)[2].strip()
+    picture = f"gallery/{path.stem}.jpg"
+    return (
+        f"## {title}\n\n{text}\n\n![{title}]({picture})\n\n"
+        f'<details markdown="1"><summary>docs/gallery/{path.name}</summary>\n\n```python\n{code}\n```\n\n</details>\n'
+    )
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([HEAD, *(section(path) for path in scripts())])
+
+
+if __name__ == "__main__":
+    if "--check" in sys.argv[1:]:
+        stale = PAGE.read_text(encoding="utf-8") != page()
+        sys.exit("docs/gallery.md is stale: run python docs/gallery/page.py" if stale else 0)
+    PAGE.write_text(page(), encoding="utf-8")
