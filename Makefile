@@ -35,6 +35,7 @@ types: $(VENV)/everything
 # Pages and tables that are written by scripts, then the site, in build/site.
 docs: $(VENV)/everything
 	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/cost.py
 	$(BIN)/python docs/gallery/page.py
 	$(BIN)/mkdocs build --strict
 

@@ -80,9 +80,10 @@ def test_only_blocks_for_libraries_that_are_no_dependency_of_ours_are_not_run() 
         assert library not in ours, f"{page}:{block.line} could run: {library} is a dependency"
 
 
-def test_the_tables_are_those_of_the_committed_json() -> None:
+@pytest.mark.parametrize("script", ["tables.py", "cost.py"])
+def test_the_tables_of_readme_and_pages_are_those_of_the_committed_json(script: str) -> None:
     done = subprocess.run(
-        [sys.executable, ROOT / "docs" / "tables.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "docs" / script, "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
