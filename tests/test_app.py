@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import io
 import json
 import os
+import re
 import runpy
 import socket
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+import yaml
+from PIL import Image, ImageFile
 
 from albu_gan import DefectInpainter
 from albu_gan.app import mask_runs
@@ -153,12 +159,18 @@ def test_other_formats_are_refused_whatever_their_name(tmp_path: Path) -> None:
         read_upload(tmp_path / "a.png", 1)
 
 
-def test_a_huge_image_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bomb: 900 megapixels in a file of about a megabyte."""
+@pytest.mark.parametrize(("width", "height"), [(12_000, 12_000), (60_000, 60_000)])
+def test_a_huge_image_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int
+) -> None:
+    """A small file whose header claims a size that would fill the memory."""
     stream = io.BytesIO()
-    Image.new("1", (30000, 30000)).save(stream, format="PNG")
-    (tmp_path / "bomb.png").write_bytes(stream.getvalue())
-    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
+    Image.new("L", (20, 20)).save(stream, format="PNG")
+    content = bytearray(stream.getvalue())
+    content[16:24] = struct.pack(">II", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "bomb.png").write_bytes(content)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ValueError, match=r"megapixels"):
         read_upload(tmp_path / "bomb.png", 16)
 
@@ -321,6 +333,81 @@ def test_the_snippet_names_bundled_weights_and_is_text_only(tmp_path: Path) -> N
     text = write_files(scene, paint(scene, painter), painter, tmp_path).text
     assert "from_pretrained('magnetic-tile-v1')" in text
     assert "image = painter(image, mask == 3, 'crack', seed=0, strength=1.0)" in text
+
+
+# The page, without a browser
+
+
+@pytest.fixture(scope="module")
+def page(weights: str, colour_weights: str) -> Any:
+    pytest.importorskip("gradio", reason="the page needs the extra: pip install -e '.[app]'")
+    from albu_gan.app.interface import Limits, _Page
+
+    names = {"gray": weights, "colour": colour_weights}
+    return _Page({key: DefectInpainter.from_pretrained(name) for key, name in names.items()}, Limits(0.02, 1))
+
+
+def test_the_page_s_handlers_paint_step_by_step(page: Any) -> None:
+    from albu_gan.app.interface import CLOSE, WHOLE, Session
+
+    upload = Upload(texture((90, 120, 3)), "part-7")
+    (session, *_), canvas = page._start(Session("gray"), upload)[:-1], page._start(Session("gray"), upload)[-1]
+    assert canvas["size_hw"] == [90, 120] and canvas["picture"].startswith("data:image/png;base64,")
+    labels = boxes((90, 120), (10, 10, 1), (50, 70, 2))
+    session, compare, status, image, mask, *_ = page._drawn(session, mask_runs.encode(labels), WHOLE)
+    np.testing.assert_array_equal(cv2.imread(mask["value"], cv2.IMREAD_UNCHANGED), labels)
+    np.testing.assert_array_equal(cv2.imread(compare[1]), cv2.imread(image["value"]))
+    assert "**pit** 96 px" in status and "**scratch** 96 px" in status
+    session = page._pick_class(session, 1)[0]
+    session, _, _, again, *_ = page._settings(session, CLOSE, 4, 1.5)
+    assert session.scene.setting(1) == Setting(4, 1.5) and session.scene.setting(0) == Setting()
+    assert cv2.imread(again["value"]).shape == (90, 120, 3)
+    session = page._keep(session, WHOLE)[0]
+    assert len(session.scene.kept) == 2 and not session.scene.drawn.any()
+    session = page._pick_weights(session, "colour")[0]
+    assert session.weights == "colour" and not session.scene.steps()
+
+
+def test_the_page_explains_what_is_not_possible(page: Any, tmp_path: Path) -> None:
+    import gradio
+
+    from albu_gan.app.interface import WHOLE, Session, _explained
+
+    with pytest.raises(gradio.Error, match="Load an image or pick a sample first"):
+        _explained(page._sample)(Session("gray"), WHOLE)
+    path = saved(tmp_path / "large.png", Image.fromarray(texture((200, 101))))
+    with pytest.raises(gradio.Error, match=r"this app takes 0\.02"):
+        _explained(page._upload)(Session("gray"), str(path))
+
+
+def test_a_replaced_image_leaves_no_files(page: Any) -> None:
+    from albu_gan.app.interface import Session, _forget
+
+    first = page._start(Session("gray"), page.samples[0])[0]
+    second = page._start(first, page.samples[1])[0]
+    assert not first.folder.exists() and second.folder.exists()
+    _forget(second)
+    assert not second.folder.exists()
+
+
+def test_the_space_is_complete_and_builds_the_page() -> None:
+    pytest.importorskip("gradio", reason="the page needs the extra: pip install -e '.[app]'")
+    import gradio
+    from packaging.requirements import Requirement
+
+    space = ROOT / "docs" / "space"
+    _, front, text = (space / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    settings = yaml.safe_load(front)
+    assert settings["sdk"] == "gradio" and (space / settings["app_file"]).is_file() and text.strip()
+    assert len(settings["short_description"]) <= 60
+    (line,) = (space / "requirements.txt").read_text(encoding="utf-8").split()
+    assert Requirement(line).name == "albu-gan" and Requirement(line).extras == {"app"}
+    (extra,) = re.findall(r'^app = \["(.+)"\]$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert settings["sdk_version"] in Requirement(extra).specifier
+    names = runpy.run_path(str(space / settings["app_file"]), run_name="space")
+    assert isinstance(names["demo"], gradio.Blocks)
+    known = inspect.signature(gradio.Blocks.launch).parameters
+    assert set(names["launch_options"](names["LIMITS"])) <= set(known)
 
 
 # The command

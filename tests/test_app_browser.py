@@ -1,6 +1,7 @@
 """The app in a real headless Chromium: draw, paint, download.
 
-With ALBU_GAN_SCREENSHOTS set to a folder, what the browser shows is saved there, for a person to look at.
+With ALBU_GAN_SCREENSHOTS set to a folder, what the browser shows is saved there, for a person to look at. On a machine
+that has much else to do, ALBU_GAN_PATIENCE sets how many seconds the tests wait for the page.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMEDRIVER = shutil.which("chromedriver")
-PATIENCE = 60  # seconds, for a machine that has much else to do
+PATIENCE = float(os.environ.get("ALBU_GAN_PATIENCE", "60"))  # seconds for an answer of the page
 
 pytestmark = [
     pytest.mark.browser,
@@ -125,7 +126,7 @@ class Page:
                 pass
             time.sleep(0.05)
         self.look("timeout")
-        pytest.fail(f"nothing came in {PATIENCE} s; status: {self.status()!r}")
+        pytest.fail(f"nothing came in {PATIENCE:g} s; status: {self.status()!r}")
 
     def look(self, name: str) -> None:
         folder = os.environ.get("ALBU_GAN_SCREENSHOTS")

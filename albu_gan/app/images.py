@@ -70,7 +70,7 @@ def clean_stem(stem: str) -> str:
 
 def _check_size(name: str, size_wh: tuple[int, int], max_megapixels: float) -> None:
     width, height = size_wh
-    if width * height > max_megapixels * 1e6:
+    if width * height > round(max_megapixels * 1e6):
         raise ValueError(
             f"{name} is {width} x {height}, {width * height / 1e6:.1f} megapixels; this app takes "
             f"{max_megapixels:g}. Crop or shrink it, or start the app with a larger --max-megapixels"

@@ -324,17 +324,17 @@ class _Page:
                 gr.Info("These weights paint other classes: the masks were removed.")
             scene = new_scene(Upload(scene.clean, scene.stem))
         session = Session(weights, 0, scene, session.folder)
-        canvas = gr.HTML(active=0) if scene is None else self._canvas(session)
+        canvas = gr.update(active=0) if scene is None else self._canvas(session)
         return [
             *self._shown(session, WHOLE),
             canvas,
-            gr.Radio(choices=self._class_choices(weights), value=0),
+            gr.update(choices=self._class_choices(weights), value=0),
             *self._settings_of(session),
         ]
 
     def _pick_class(self, session: Session, class_index: int) -> list[Any]:
         session = replace(session, class_index=int(class_index))
-        return [session, gr.HTML(active=session.class_index), *self._settings_of(session)]
+        return [session, gr.update(active=session.class_index), *self._settings_of(session)]
 
     def _drawn(self, session: Session, text: object, view: str) -> list[Any]:
         scene = _loaded(session)
@@ -356,7 +356,7 @@ class _Page:
     def _sample(self, session: Session, view: str) -> list[Any]:
         scene = sample_mask(_loaded(session), self._painter(session), session.class_index, np.random.default_rng())
         session = replace(session, scene=scene)
-        return [*self._shown(session, view), gr.HTML(value=mask_runs.encode(scene.drawn))]
+        return [*self._shown(session, view), gr.update(value=mask_runs.encode(scene.drawn))]
 
     def _keep(self, session: Session, view: str) -> list[Any]:
         scene = keep(_loaded(session), self._painter(session))
@@ -380,28 +380,28 @@ class _Page:
         setting = Setting() if session.scene is None else session.scene.setting(session.class_index)
         name = self._painter(session).class_names[session.class_index]
         return [
-            gr.Number(value=setting.seed, label=SEED_LABEL.format(name)),
-            gr.Slider(value=setting.strength, label=STRENGTH_LABEL.format(name)),
+            gr.update(value=setting.seed, label=SEED_LABEL.format(name)),
+            gr.update(value=setting.strength, label=STRENGTH_LABEL.format(name)),
         ]
 
     def _shown(self, session: Session, view: str) -> list[Any]:
         """Return session, before / after, status, the four downloads, the steps and the code."""
         scene, painter = session.scene, self._painter(session)
         if scene is None or not scene.steps():
-            nothing = [gr.DownloadButton(interactive=False)] * 4
+            nothing = [gr.update(interactive=False)] * 4
             compare = None if scene is None else _comparison(session, paint(scene, painter), WHOLE)
-            return [session, compare, "Nothing is painted yet.", *nothing, gr.DownloadButton(visible=False), ""]
+            return [session, compare, "Nothing is painted yet.", *nothing, gr.update(visible=False), ""]
         painted = paint(scene, painter)
         files = write_files(scene, painted, painter, _folder(session))
         buttons = [
-            gr.DownloadButton(value=str(path), interactive=True)
+            gr.update(value=str(path), interactive=True)
             for path in (files.image, files.mask, files.clean, files.snippet)
         ]
-        steps = gr.DownloadButton(value=str(files.steps) if files.steps else None, visible=files.steps is not None)
+        steps = gr.update(value=str(files.steps) if files.steps else None, visible=files.steps is not None)
         status = _status(painted, painter.class_names)
         return [session, _comparison(session, painted, view), status, *buttons, steps, files.text]
 
-    def _canvas(self, session: Session, fresh: bool = True) -> gr.HTML:
+    def _canvas(self, session: Session, fresh: bool = True) -> dict[str, Any]:
         """Return the drawing area's new contents; `fresh` also resets its zoom and history."""
         scene = _loaded(session)
         changes: dict[str, Any] = {
@@ -413,7 +413,7 @@ class _Page:
         }
         if fresh:
             changes["image_id"] = uuid.uuid4().hex
-        return gr.HTML(**changes)
+        return gr.update(**changes)
 
 
 def _explained(handler: Callable[..., Any]) -> Callable[..., Any]:
