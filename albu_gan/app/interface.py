@@ -189,7 +189,7 @@ class _Page:
         self.upload = gr.File(
             label=f"Your image, up to {self.limits.megapixels:g} megapixels",
             file_types=list(SUFFIXES),
-            height=112,
+            height=96,
             elem_id="upload",
         )
         self.gallery = gr.Gallery(
@@ -229,8 +229,9 @@ class _Page:
             label="Before / after",
             type="filepath",
             interactive=False,
-            height=440,
-            max_height=440,
+            height=410,
+            max_height=410,
+            slider_position=15,  # most of the painted image: left of the handle a defect would seem missing
             buttons=["fullscreen"],
             elem_id="compare",
         )
@@ -249,7 +250,7 @@ class _Page:
             self.steps_file = gr.DownloadButton(
                 "↓ Steps", visible=False, size="sm", min_width=90, elem_id="download-steps"
             )
-        with gr.Accordion("Python that paints this image again", open=False):
+        with gr.Accordion("Python that paints this image again", open=False, elem_id="code"):
             self.code = gr.Code(
                 "", language="python", interactive=False, show_label=False, elem_id="snippet", wrap_lines=True
             )
