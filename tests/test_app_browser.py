@@ -49,7 +49,7 @@ pytestmark = [
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The app, started as a user starts it, on a free port."""
     folder = tmp_path_factory.mktemp("app")
-    command = [sys.executable, "-m", "albu_gan.cli", "app", "--no-browser", "--port", "0", "--max-megapixels", "1"]
+    command = [sys.executable, "-m", "albu_gan.cli", "app", "--no-browser", "--port", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "GRADIO_TEMP_DIR": str(folder / "g")}
     with (folder / "errors").open("w") as errors:
         app = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=folder)
@@ -262,12 +262,12 @@ def test_keep_erase_undo_and_keys(browser: Chrome, address: str) -> None:
 
 def test_bad_files_are_explained_and_the_page_goes_on(browser: Chrome, address: str, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"not a picture")
-    cv2.imwrite(str(tmp_path / "huge.png"), np.zeros((1200, 1300), np.uint8))
+    cv2.imwrite(str(tmp_path / "huge.png"), np.zeros((4100, 4200), np.uint8))
     cv2.imwrite(str(tmp_path / "good.png"), np.full((200, 300), 128, np.uint8))
     page = Page(browser, address)
     page.click("#sample")
     page.wait(lambda: any("Load an image or pick a sample first" in toast.text for toast in page.all(".toast-body")))
-    for name, said in (("broken", "Broken.png is not an image"), ("huge", "this app takes 1")):
+    for name, said in (("broken", "Broken.png is not an image"), ("huge", "this app takes 16")):
         for clear in page.all('#upload button[aria-label="Clear"], #upload button[aria-label="Remove this file"]')[:1]:
             clear.click()
         page.wait(lambda: page.all("#upload input[type=file]"))

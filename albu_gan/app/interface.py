@@ -189,7 +189,7 @@ class _Page:
         self.upload = gr.File(
             label=f"Your image, up to {self.limits.megapixels:g} megapixels",
             file_types=list(SUFFIXES),
-            height=96,
+            height=106,
             elem_id="upload",
         )
         self.gallery = gr.Gallery(
@@ -197,7 +197,7 @@ class _Page:
             label="or a sample",
             columns=4,
             rows=1,
-            height=96,
+            height=106,
             object_fit="cover",
             allow_preview=False,
             interactive=False,
