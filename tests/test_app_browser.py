@@ -93,7 +93,9 @@ def browser(downloads: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
     ):
         options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    # Without the second, Chromium holds a downloaded .py back until a person confirms it.
+    preferences = {"download.default_directory": str(downloads), "safebrowsing.enabled": True}
+    options.add_experimental_option("prefs", preferences)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
     driver.set_page_load_timeout(PATIENCE)
