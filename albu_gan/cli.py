@@ -1,4 +1,4 @@
-"""`albu-gan demo | inpaint | generate | info`."""
+"""`albu-gan demo | inpaint | generate | info | app`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from albu_gan.app.launch import add_arguments as add_app_arguments
 from albu_gan.demo import contact_sheet, read_image, sample_images
 from albu_gan.generate.command import add_generate
 from albu_gan.hub import bundled_names, find_weights
@@ -64,6 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
         "weights", nargs="?", help="bundled name, folder or Hub repository; default: list the bundled ones"
     )
     info.set_defaults(run=run_info)
+
+    add_app_arguments(commands.add_parser("app", help="open a page in the browser: draw masks, paint, download"))
     return parser
 
 

@@ -1,0 +1,294 @@
+"""The app in a real headless Chromium: draw, paint, download.
+
+With ALBU_GAN_SCREENSHOTS set to a folder, what the browser shows is saved there, for a person to look at. On a machine
+that has much else to do, ALBU_GAN_PATIENCE sets how many seconds the tests wait for the page.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from albu_gan.demo import SAMPLES, read_image
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMEDRIVER = shutil.which("chromedriver")
+PATIENCE = float(os.environ.get("ALBU_GAN_PATIENCE", "60"))  # seconds for an answer of the page
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None or CHROMEDRIVER is None,
+        reason="chromium and chromedriver are not installed (apt-get install chromium chromium-driver)",
+    ),
+    pytest.mark.skipif(
+        importlib.util.find_spec("gradio") is None or importlib.util.find_spec("selenium") is None,
+        reason="Gradio or selenium is not installed (pip install -e '.[app,test]')",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, started as a user starts it, on a free port."""
+    folder = tmp_path_factory.mktemp("app")
+    command = [sys.executable, "-m", "albu_gan.cli", "app", "--no-browser", "--port", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "GRADIO_TEMP_DIR": str(folder / "g")}
+    with (folder / "errors").open("w") as errors:
+        app = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=folder)
+    assert app.stdout is not None
+    try:
+        line = app.stdout.readline()
+        match = re.fullmatch(r"albu-gan app: (http://127\.0\.0\.1:\d+/) .*\n", line)
+        assert match, line + (folder / "errors").read_text()
+        yield match[1]
+        said = (folder / "errors").read_text()
+        assert "Traceback" not in said, said
+    finally:
+        app.terminate()
+        app.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser puts what it downloads."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(downloads: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A Chromium of its own, that asks the network for nothing."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path_factory.mktemp('profile')}",
+    ):
+        options.add_argument(argument)
+    # Without the second, Chromium holds a downloaded .py back until a person confirms it.
+    preferences = {"download.default_directory": str(downloads), "safebrowsing.enabled": True}
+    options.add_experimental_option("prefs", preferences)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(CHROMEDRIVER)))
+    driver.set_page_load_timeout(PATIENCE)
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """What a person does on the page."""
+
+    def __init__(self, browser: Chrome, address: str, size_wh: tuple[int, int] = (1366, 900)) -> None:
+        self.browser = browser
+        browser.set_window_size(*size_wh)
+        browser.get(address)
+        self.wait(lambda: len(self.all("#samples button")) == 4 and self.all("#canvas .overlay"))
+
+    def all(self, selector: str) -> list:  # type: ignore[type-arg]
+        return self.browser.find_elements("css selector", selector)
+
+    def one(self, selector: str):  # type: ignore[no-untyped-def]
+        (found,) = self.all(selector)
+        return found
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                if condition():
+                    return
+            except StaleElementReferenceException:
+                pass
+            time.sleep(0.05)
+        self.look("timeout")
+        pytest.fail(f"nothing came in {PATIENCE:g} s; status: {self.status()!r}")
+
+    def look(self, name: str) -> None:
+        folder = os.environ.get("ALBU_GAN_SCREENSHOTS")
+        if folder:
+            time.sleep(1.0)  # for fonts and fading messages
+            self.browser.save_screenshot(str(Path(folder) / f"{name}.png"))
+
+    def status(self) -> str:
+        return str(self.one("#status").text)
+
+    def code(self) -> str:
+        """The Python that the page shows, lines joined."""
+        return " ".join(line.text for line in self.all("#snippet .cm-line"))
+
+    def click(self, selector: str, index: int = 0) -> None:
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", self.all(selector)[index])
+        self.all(selector)[index].click()
+
+    def pick_sample(self, index: int) -> None:
+        self.click("#samples button", index)
+        self.wait(lambda: self.all("#canvas .sheet.ready"))
+
+    def stroke(self, *points: tuple[float, float]) -> None:
+        """Draw with the mouse through points given as fractions of the image's width and height."""
+        from selenium.webdriver import ActionChains
+
+        overlay = self.one("#canvas .overlay")
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", overlay)
+        width, height = overlay.size["width"], overlay.size["height"]
+        moves = [(round((x - 0.5) * width), round((y - 0.5) * height)) for x, y in points]
+        actions = ActionChains(self.browser, duration=20)
+        actions.move_to_element_with_offset(overlay, *moves[0]).click_and_hold()
+        for move in moves[1:]:
+            actions.move_to_element_with_offset(overlay, *move)
+        actions.release().perform()
+
+    def pixels(self, class_name: str) -> int:
+        """How many pixels of a class the page says are painted."""
+        found = re.search(rf"{class_name} ([\d,]+) px", self.status())
+        return int(found[1].replace(",", "")) if found else 0
+
+
+def download(page: Page, downloads: Path, name: str) -> Path:
+    for file in downloads.iterdir():
+        file.unlink()
+    page.click(f"#download-{name}")
+    page.wait(lambda: [f for f in downloads.iterdir() if f.suffix in (".png", ".py") and f.stat().st_size])
+    (file,) = downloads.iterdir()
+    return file
+
+
+def test_draw_paint_and_download(
+    browser: Chrome, address: str, downloads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Page(browser, address)
+    page.pick_sample(1)
+    assert not page.one("#download-image").is_enabled()
+    page.stroke((0.2, 0.3), (0.35, 0.45), (0.4, 0.6))
+    page.wait(lambda: page.pixels("blowhole"))
+    page.click("#classes input", 2)
+    page.wait(lambda: "Latent of crack" in page.one("#latent-row").text)
+    page.click("#sample")
+    page.wait(lambda: page.pixels("crack"))
+    page.click("#code button")
+    page.wait(lambda: "'crack', seed=0" in page.code())
+    page.click("#reroll")
+    page.wait(lambda: page.one("#seed input").get_attribute("value") != "0")
+    page.wait(lambda: f"'crack', seed={page.one('#seed input').get_attribute('value')}" in page.code())
+    sampled = page.pixels("crack")
+    page.click('#canvas [data-do="undo"]')
+    page.wait(lambda: page.pixels("crack") == 0)
+    page.click('#canvas [data-do="redo"]')
+    page.wait(lambda: page.pixels("crack") == sampled)
+    page.look("painted")
+
+    files = {}
+    for name in ("image", "mask", "clean", "snippet"):
+        path = download(page, downloads, name)
+        files[name] = Path(shutil.move(path, tmp_path / path.name))
+    image, mask, clean = (cv2.imread(str(files[name]), cv2.IMREAD_UNCHANGED) for name in ("image", "mask", "clean"))
+    sample = read_image(sorted(SAMPLES.glob("*.jpg"))[1])
+    np.testing.assert_array_equal(clean[:, :, ::-1], sample)
+    assert set(np.unique(mask)) == {0, 1, 3}
+    assert np.count_nonzero(mask == 3) == page.pixels("crack")
+    height, width = mask.shape
+    for x, y in ((0.35, 0.45), (0.3, 0.4)):
+        assert mask[round(y * height), round(x * width)] == 1
+    changed = (image != clean).any(axis=2)
+    assert not changed[mask == 0].any()
+    assert all(changed[mask == value].mean() > 0.5 for value in (1, 3))
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(files["snippet"]))
+    (again,) = tmp_path.glob("*-again.png")
+    np.testing.assert_array_equal(cv2.imread(str(again), cv2.IMREAD_UNCHANGED), image)
+
+    # Nothing came from elsewhere, and the page's own code made no mistake.
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert loaded and all(name.startswith((address, "data:", "blob:")) for name in loaded), loaded
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_keep_erase_undo_and_keys(browser: Chrome, address: str) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    page = Page(browser, address)
+    page.pick_sample(0)
+    page.stroke((0.3, 0.3), (0.5, 0.3))
+    page.wait(lambda: page.pixels("blowhole"))
+    drawn = page.pixels("blowhole")
+    page.click('#canvas [data-tool="erase"]')
+    page.stroke((0.45, 0.3), (0.55, 0.3))
+    page.wait(lambda: 0 < page.pixels("blowhole") < drawn)
+    overlay = page.one("#canvas .overlay")
+    ActionChains(browser).send_keys_to_element(overlay, Keys.CONTROL, "z", Keys.NULL).perform()
+    page.wait(lambda: page.pixels("blowhole") == drawn)
+    page.click("#keep")
+    page.wait(lambda: page.one('#canvas [data-do="clear"]').get_attribute("disabled"))
+    page.click('#canvas [data-tool="draw"]')
+    page.stroke((0.3, 0.3), (0.5, 0.3))  # over what is kept: nothing new
+    overlay = page.one("#canvas .overlay")
+    keys = ActionChains(browser).send_keys_to_element(overlay, Keys.ARROW_DOWN * 12).key_down(Keys.SHIFT)
+    keys.send_keys(Keys.ARROW_LEFT * 6).key_up(Keys.SHIFT).perform()
+    page.wait(lambda: page.pixels("blowhole") > drawn)
+    page.wait(lambda: page.all("#download-steps"))
+    page.click("#view input", 1)
+    page.look("kept")
+    page.click("#code button")
+    page.wait(lambda: "-steps.png" in page.code())
+
+
+def test_bad_files_are_explained_and_the_page_goes_on(browser: Chrome, address: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    cv2.imwrite(str(tmp_path / "huge.png"), np.zeros((4100, 4200), np.uint8))
+    cv2.imwrite(str(tmp_path / "good.png"), np.full((200, 300), 128, np.uint8))
+    page = Page(browser, address)
+    page.click("#sample")
+    page.wait(lambda: any("Load an image or pick a sample first" in toast.text for toast in page.all(".toast-body")))
+    for name, said in (("broken", "Broken.png is not an image"), ("huge", "this app takes 16")):
+        for clear in page.all('#upload button[aria-label="Clear"], #upload button[aria-label="Remove this file"]')[:1]:
+            clear.click()
+        page.wait(lambda: page.all("#upload input[type=file]"))
+        page.one("#upload input[type=file]").send_keys(str(tmp_path / f"{name}.png"))
+        page.wait(lambda said=said: any(said in toast.text for toast in page.all(".toast-body")))
+        page.look(f"error-{name}")
+    for clear in page.all('#upload button[aria-label="Clear"], #upload button[aria-label="Remove this file"]')[:1]:
+        clear.click()
+    page.wait(lambda: page.all("#upload input[type=file]"))
+    page.one("#upload input[type=file]").send_keys(str(tmp_path / "good.png"))
+    page.wait(lambda: page.all("#canvas .sheet.ready"))
+    page.stroke((0.3, 0.3), (0.5, 0.5))
+    page.wait(lambda: page.pixels("blowhole"))
+
+
+def test_a_narrow_window_shows_all_and_can_be_drawn_on(browser: Chrome, address: str) -> None:
+    page = Page(browser, address, (500, 900))
+    page.pick_sample(2)
+    page.stroke((0.3, 0.5), (0.6, 0.6))
+    page.wait(lambda: page.pixels("blowhole"))
+    page.look("narrow")
+    assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
