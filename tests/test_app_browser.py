@@ -63,7 +63,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert "Traceback" not in said, said
     finally:
         app.terminate()
-        app.wait(timeout=30)
+        app.communicate(timeout=30)  # also closes the pipe
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,10 @@ class Page:
     def one(self, selector: str):  # type: ignore[no-untyped-def]
         (found,) = self.all(selector)
         return found
+
+    def focus_canvas(self) -> None:
+        """Give the canvas the keyboard; selenium's own way would click, and so draw."""
+        self.browser.execute_script("arguments[0].focus()", self.one("#canvas .overlay"))
 
     def wait(self, condition: Callable[[], object]) -> None:
         from selenium.common.exceptions import StaleElementReferenceException
@@ -244,15 +248,15 @@ def test_keep_erase_undo_and_keys(browser: Chrome, address: str) -> None:
     page.click('#canvas [data-tool="erase"]')
     page.stroke((0.45, 0.3), (0.55, 0.3))
     page.wait(lambda: 0 < page.pixels("blowhole") < drawn)
-    overlay = page.one("#canvas .overlay")
-    ActionChains(browser).send_keys_to_element(overlay, Keys.CONTROL, "z", Keys.NULL).perform()
+    page.focus_canvas()
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("z").key_up(Keys.CONTROL).perform()
     page.wait(lambda: page.pixels("blowhole") == drawn)
     page.click("#keep")
     page.wait(lambda: page.one('#canvas [data-do="clear"]').get_attribute("disabled"))
     page.click('#canvas [data-tool="draw"]')
     page.stroke((0.3, 0.3), (0.5, 0.3))  # over what is kept: nothing new
-    overlay = page.one("#canvas .overlay")
-    keys = ActionChains(browser).send_keys_to_element(overlay, Keys.ARROW_DOWN * 12).key_down(Keys.SHIFT)
+    page.focus_canvas()
+    keys = ActionChains(browser).send_keys(Keys.ARROW_DOWN * 12).key_down(Keys.SHIFT)
     keys.send_keys(Keys.ARROW_LEFT * 6).key_up(Keys.SHIFT).perform()
     page.wait(lambda: page.pixels("blowhole") > drawn)
     page.wait(lambda: page.all("#download-steps"))
