@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from training.atomic import write_bytes
 from training.benchmark.statistics import Difference
@@ -46,6 +47,7 @@ def plot_differences(found: Mapping[tuple[float, str], Mapping[str, Difference]]
             axes.plot([difference.low, difference.high], [row, row], color="C0")
             axes.plot(difference.mean, row, "o", color="C0")
         axes.axvline(0, color="0.6", linewidth=0.8)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_yticks(range(len(values)), list(reversed(list(values))))
         axes.set(
             title=f"{fraction:.0%} of the groups", xlabel=f"Dice minus that of {base}", ylim=(-0.6, len(values) - 0.4)
