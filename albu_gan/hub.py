@@ -327,12 +327,11 @@ def push_folder(
     from huggingface_hub import errors
 
     read_folder(path, str(path))
+    files = weights_files(path)
     api = hub.HfApi(token=_checked_token(token))
     try:
         repo_id = _ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True, repo_type="model")).repo_id
-        operations = [
-            hub.CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in weights_files(path)
-        ]
+        operations = [hub.CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in files]
         info = api.create_commit(repo_id, operations, commit_message=commit_message, repo_type="model")
     except errors.LocalTokenNotFoundError as err:
         raise WeightsError(f"{repo_id}: token=True but none is stored; log in (hf auth login)") from err
