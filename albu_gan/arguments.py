@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -25,9 +26,14 @@ def integer(name: str, value: Any) -> int:
 
 def number(name: str, value: Any, low: float, high: float) -> float:
     """Return a number within [low, high]."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= float(value) <= high:
+    if not isinstance(value, Real) or isinstance(value, bool) or not _within(value, low, high):
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
     return float(value)
+
+
+def _within(value: Any, low: float, high: float) -> bool:
+    """Compare before converting: an integer may be larger than any float."""
+    return bool(low <= value <= high)
 
 
 def number_range(name: str, value: Any, low: float, high: float) -> tuple[float, float]:
@@ -90,13 +96,13 @@ def class_weights(value: Any, classes: Sequence[str], known: Sequence[str], coun
         weights = [float(counts[known.index(c)]) for c in classes]
     else:
         weights = [float(value.get(c, 0.0)) if counts[known.index(c)] else 0.0 for c in classes]
-    total = sum(weights)
-    if total <= 0:
+    if not any(weights):
         raise ValueError(
             f"class_sampling={value!r} leaves nothing to draw among {list(classes)}; the mask bank holds "
             f"{dict(zip(known, counts, strict=True))} shapes"
         )
-    return [weight / total for weight in weights]
+    shares = [weight / max(weights) for weight in weights]  # first, or the sum of great weights is infinite
+    return [share / sum(shares) for share in shares]
 
 
 def check_class_sampling(value: Any, classes: Sequence[str], known: Sequence[str]) -> str | dict[str, float]:
@@ -106,7 +112,7 @@ def check_class_sampling(value: Any, classes: Sequence[str], known: Sequence[str
     if not isinstance(value, Mapping):
         raise ValueError(f"class_sampling must be 'balanced', 'dataset' or {{class: weight}}, got {value!r}")
     require_known("class_sampling", value, known)
-    if not all(isinstance(w, Real) and 0 <= float(w) < float("inf") for w in value.values()):
+    if not all(isinstance(w, Real) and _within(w, 0, sys.float_info.max) for w in value.values()):
         raise ValueError(f"class_sampling's weights must be finite and not negative, got {dict(value)!r}")
     if not any(value.get(c, 0) > 0 for c in classes):
         raise ValueError(f"class_sampling gives none of the painted classes {list(classes)} a positive weight")

@@ -20,6 +20,10 @@ from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual
 
 #: Windows that go through the network at once.
 CPU_WINDOWS, DEVICE_WINDOWS = 64, 256
+#: Values of the image that are cut out at once: windows of a reduced scale may be as large as the image.
+SOURCE_PIXELS = 1 << 26
+#: Of masks. torch does little with its other integers.
+MASK_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 
 
 @dataclass(frozen=True)
@@ -203,7 +207,7 @@ class BatchDefectInpaint(nn.Module):
         blocked: Tensor | None = None if regions is None else regions == 0
         if masks is not None and self.avoid_existing:
             blocked = masks != 0 if blocked is None else blocked | (masks != 0)
-        if masks is not None and self.ignore_value is not None:
+        if masks is not None and self.ignore_value is not None and _fits(self.ignore_value, masks.dtype):
             ignored = masks == self.ignore_value
             blocked = ignored if blocked is None else blocked | ignored
         closed = None if blocked is None else blocked.cpu().numpy()
@@ -230,9 +234,11 @@ class BatchDefectInpaint(nn.Module):
         windows = [
             choose_window((draw.top, draw.left, *draw.mask.shape), image_hw, painter.window_sizes) for draw in draws
         ]
-        most = CPU_WINDOWS if device.type == "cpu" else DEVICE_WINDOWS
         for size in painter.window_sizes:
             members = [number for number, window in enumerate(windows) if window.size == size]
+            largest = max((windows[number].side for number in members), default=size)
+            most = CPU_WINDOWS if device.type == "cpu" else DEVICE_WINDOWS
+            most = max(1, min(most, SOURCE_PIXELS // (largest**2 * channels)))
             for start in range(0, len(members), most):
                 chunk = members[start : start + most]
                 chosen = [windows[number] for number in chunk]
@@ -303,6 +309,11 @@ def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[_Placed]:
     return placed
 
 
+def _fits(value: int, dtype: torch.dtype) -> bool:
+    """Whether a mask can hold a value. Compared with one that it cannot, torch wraps it around: -1 is 255."""
+    return torch.iinfo(dtype).min <= value <= torch.iinfo(dtype).max
+
+
 def _check(images: Any, masks: Any, regions: Any, values: Mapping[str, int]) -> None:
     """Raise unless the tensors are what `forward` describes."""
     if not isinstance(images, Tensor) or not images.is_floating_point():
@@ -320,10 +331,10 @@ def _check(images: Any, masks: Any, regions: Any, values: Mapping[str, int]) -> 
         if tensor.device != images.device:
             raise ValueError(f"{name} are on {tensor.device}, the images on {images.device}; move both to one device")
     if masks is not None:
-        if masks.is_floating_point() or masks.dtype == torch.bool:
+        if masks.dtype not in MASK_DTYPES:
             raise TypeError(f"masks must hold integer classes, got {masks.dtype}; use masks.long()")
         for name, value in values.items():
-            if value > torch.iinfo(masks.dtype).max:
+            if not _fits(value, masks.dtype):
                 raise ValueError(f"mask value {value} of {name!r} does not fit into {masks.dtype}; use masks.long()")
     sparse = images[:, :, ::8, ::8]
     if len(sparse) and (sparse.amax() > 1.5 or sparse.amin() < -0.5):

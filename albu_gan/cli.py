@@ -129,15 +129,27 @@ def describe(folder: WeightsFolder) -> str:
         f"data: {training.get('source', 'not recorded')}",
         f"licence of the data: {training.get('licence', 'not recorded')}",
         f"training: {training.get('steps', '?')} steps, {training.get('minutes', '?')} minutes",
-        f"held-out groups: {', '.join(training.get('held_out_groups', [])) or 'not recorded'}",
+        f"held-out groups: {_listed(training.get('held_out_groups'))}",
     ]
-    for name, values in config.metrics.get("classes", {}).items():
+    measured = config.metrics.get("classes")
+    for name, values in measured.items() if isinstance(measured, dict) else ():
         lines.append(
-            f"{name}: contrast reached in {values['contrast_reached']:.0%} of draws, "
-            f"diversity {values['diversity']:.2f}, "
-            f"KID {values['kid_painted']:.3f} (copy-paste {values['kid_copy_paste']:.3f})"
+            f"{name}: contrast reached in {_figure(values, 'contrast_reached', '.0%')} of draws, "
+            f"diversity {_figure(values, 'diversity', '.2f')}, KID {_figure(values, 'kid_painted', '.3f')} "
+            f"(copy-paste {_figure(values, 'kid_copy_paste', '.3f')})"
         )
-    return "\n".join(lines)
+    return "\n".join(line if line.isprintable() else ascii(line) for line in lines)  # a terminal obeys the others
+
+
+def _listed(names: object) -> str:
+    """Join names from a config, which may hold anything there."""
+    return ", ".join(str(name) for name in names) if isinstance(names, list) and names else "not recorded"
+
+
+def _figure(values: object, key: str, form: str) -> str:
+    """Format a figure from a config, which may hold anything there."""
+    value = values.get(key) if isinstance(values, dict) else None
+    return format(value, form) if isinstance(value, (int, float)) else "not recorded"
 
 
 if __name__ == "__main__":

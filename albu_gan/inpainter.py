@@ -13,14 +13,14 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
-from albu_gan.generators import DefectGenerator, build_generator
+from albu_gan.generators import DefectGenerator
+from albu_gan.generators.skeleton import build_skeleton
 from albu_gan.hub import find_weights
 from albu_gan.hub_push import push_folder
 from albu_gan.masks import MaskBank, Origin
-from albu_gan.weights_folder import CONFIG, MASKS, MODEL, WeightsError, WeightsFolder, copy_folder
+from albu_gan.weights_folder import MASKS, MODEL, WeightsError, WeightsFolder, copy_folder, read_folder
 
 MAX_WINDOWS = 64  # that go through the network at once, so that a mask of specks does not fill the memory
 
@@ -249,7 +249,8 @@ class DefectInpainter:
             A new image of the same shape and dtype, bit-identical outside the mask.
 
         Raises:
-            TypeError, ValueError: if the image, mask or class is not as described.
+            TypeError, ValueError: if the image, mask or class is not as described, or the network makes no finite
+                numbers of the image.
         """
         check_image(image)
         mask = np.asarray(mask)
@@ -268,6 +269,10 @@ class DefectInpainter:
             draws.append(Draw(cut, top, left, self.class_names.index(class_name), self.draw_latent(rng)))
         painted = np.array(image, order="C")
         for patch in self.paint(image, draws):
+            if not np.isfinite(patch.residual).all():
+                raise ValueError(
+                    "nothing finite can be painted into this image: it holds NaN or infinity, or the weights overflow"
+                )
             paste(painted, Patch(patch.top, patch.left, patch.mask, patch.residual * strength, patch.class_index))
         return painted
 
@@ -306,48 +311,26 @@ def window_mask(draw: Draw, window: Window) -> np.ndarray:
     return extract_mask(draw.mask, shifted)
 
 
-class _NoRandomFill(TorchFunctionMode):
-    """Leave new weights as they are: on the meta device, random numbers make torch import its compiler.
-
-    That costs every worker two seconds and 150 MB.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Replace random fills by nothing."""
-        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
-            return args[0]
-        if func in (torch.randn, torch.rand):
-            return torch.empty(*args)
-        return func(*args, **(kwargs or {}))
-
-
 def _load(folder: WeightsFolder, device: str) -> _Loaded:
     """Read network and mask bank, strictly."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    checked, now = folder.config, read_folder(folder.path, folder.name, folder.commit).config
+    if (now.generator, now.class_names, now.window_sizes) != (
+        checked.generator,
+        checked.class_names,
+        checked.window_sizes,
+    ):
+        raise WeightsError(f"{folder.path}: holds other weights than when it was opened; build the transform anew")
     path = folder.path / MODEL
-    with torch.device("meta"), _NoRandomFill():
-        network = build_generator(folder.config.generator)
-    if any(size % network.size_multiple for size in folder.config.window_sizes):
-        raise WeightsError(
-            f"{folder.path / CONFIG}: window sizes {list(folder.config.window_sizes)} must be multiples of "
-            f"{network.size_multiple} for this generator; export the folder again"
-        )
+    network = build_skeleton(folder.config.generator)
     try:
         state = load_file(path)
     except (SafetensorError, OSError) as err:
         raise WeightsError(f"{path}: not a readable safetensors file ({err}); download or export it again") from err
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if expected != found:
-        wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
-        raise WeightsError(
-            f"{path}: does not match the generator in config.json: {len(wrong)} tensors missing, foreign or of another "
-            f"shape, the first {wrong[0]!r}; the two files come from different trainings"
-        )
     for name, tensor in state.items():
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        if not bool(torch.isfinite(tensor).all()):
             raise WeightsError(f"{path}: tensor {name!r} holds values that are not finite numbers; train again")
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     network.requires_grad_(False).eval()

@@ -30,15 +30,17 @@ def occupied(mask: np.ndarray, ignore_value: int | None, avoid_existing: bool) -
 
 
 def check_mask(key: str, mask: Any, image_hw: tuple[int, int]) -> None:
-    """Raise unless `mask` is (H, W) or (H, W, C) of the image's size.
+    """Raise unless `mask` is (H, W) or (H, W, C) of the image's size, and holds numbers.
 
     Raises:
-        TypeError: if it is no array.
+        TypeError: if it is no array, or one of other things than bools, integers and floating point numbers.
         ValueError: if rank or size are wrong.
     """
     if not isinstance(mask, np.ndarray):
         raise TypeError(f"{key} must be a numpy array, got {type(mask).__name__}")
-    if mask.ndim not in (2, 3) or mask.shape[:2] != image_hw:
+    if mask.dtype.kind not in "biuf":
+        raise TypeError(f"{key} must hold bools, integers or floating point numbers, got {mask.dtype}; convert it")
+    if mask.ndim not in (2, 3) or mask.shape[:2] != image_hw or 0 in mask.shape:
         raise ValueError(
             f"{key} must be (H, W) or (H, W, C) with {image_hw} like its image, got shape {mask.shape}; "
             "resize both together"
@@ -92,11 +94,15 @@ def fitting_value(value: int, dtype: np.dtype[Any]) -> int:
     """Return `value`, True for a bool mask.
 
     Raises:
-        ValueError: if an integer dtype cannot hold it.
+        ValueError: if the dtype cannot hold it, or only a rounded value.
     """
     if dtype == np.bool_:
         return True
-    if np.issubdtype(dtype, np.integer) and not np.iinfo(dtype).min <= value <= np.iinfo(dtype).max:
+    if np.issubdtype(dtype, np.integer):
+        fits = np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    else:
+        fits = abs(value) <= 2 ** (np.finfo(dtype).nmant + 1)  # up to which every integer is one of its numbers
+    if not fits:
         raise ValueError(f"mask value {value} does not fit into {dtype}; give mask_values that do, or a wider mask")
     return value
 

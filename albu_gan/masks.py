@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from albu_gan.tensor_header import TensorEntry, check_safetensors
+
 MAX_SIDE = 8192
 MAX_SHAPES = 1_000_000
+#: Type and rank of each tensor of `masks.safetensors`.
+BANK_TENSORS = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
 
 
 @dataclass(frozen=True)
@@ -99,19 +103,12 @@ class MaskBank:
         Raises:
             ValueError: naming the file, if its tensors do not fit each other.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
-        wanted = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
+        check_bank_header(path, check_safetensors(path))
         try:
-            with safe_open(path, framework="np") as file:
-                names = set(file.keys())
-                if names != set(wanted):
-                    raise ValueError(f"{path}: holds tensors {sorted(names)}, a mask bank has {sorted(wanted)}")
-                for name, (dtype, rank) in wanted.items():
-                    entry = file.get_slice(name)
-                    if entry.get_dtype() != dtype or len(entry.get_shape()) != rank:
-                        raise ValueError(f"{path}: tensor {name!r} must be {dtype} of rank {rank}")
-                tensors = {name: file.get_tensor(name) for name in wanted}
+            tensors = load_file(path)
         except (SafetensorError, OSError) as err:
             raise ValueError(f"{path}: not a readable safetensors file ({err}); download or export it again") from err
         return cls._from_tensors(path, tensors, num_classes)
@@ -119,30 +116,61 @@ class MaskBank:
     @classmethod
     def _from_tensors(cls, path: Path, tensors: dict[str, np.ndarray], num_classes: int) -> MaskBank:
         bits, classes, sizes, edges = (tensors[key] for key in ("bits", "class_index", "size_hw", "edges"))
-        count = len(classes)
-        if sizes.shape != (count, 2) or edges.shape != (count, 4) or not 1 <= count <= MAX_SHAPES:
-            raise ValueError(f"{path}: its tensors disagree about the number of shapes, or there are none")
         if classes.min() < 0 or classes.max() >= num_classes:
             raise ValueError(f"{path}: a shape's class is not among the {num_classes} classes of config.json")
         if sizes.min() < 1 or sizes.max() > MAX_SIDE:
             raise ValueError(f"{path}: a shape's side is outside 1 to {MAX_SIDE} pixels")
-        lengths = -(-sizes.astype(np.int64).prod(axis=1) // 8)
+        areas = sizes.astype(np.int64).prod(axis=1)
+        lengths = -(-areas // 8)
         if lengths.sum() != len(bits):
             raise ValueError(f"{path}: {len(bits)} bytes of bits, its sizes need {lengths.sum()}")
+        ends = np.cumsum(lengths)
+        tails = bits[ends - 1] & (0xFF << (-areas % 8) & 0xFF).astype(np.uint8)  # without what fills the last byte up
+        others = np.add.reduceat(bits != 0, ends - lengths, dtype=np.int64) - (bits[ends - 1] != 0)
+        if ((others == 0) & (tails == 0)).any():
+            raise ValueError(f"{path}: a shape is empty")
         bank = cls.__new__(cls)
         bank.num_classes = num_classes
-        bank._bits = np.split(bits, np.cumsum(lengths)[:-1])
+        bank._bits = np.split(bits, ends[:-1])
         bank._sizes = [(int(h), int(w)) for h, w in sizes]
         bank._edges = [(bool(a), bool(b), bool(c), bool(d)) for a, b, c, d in edges]
         bank._classes = classes.astype(np.int64)
         bank._of_class = [np.flatnonzero(bank._classes == index) for index in range(num_classes)]
-        if any(not bank[index].mask.any() for index in range(count)):
-            raise ValueError(f"{path}: a shape is empty")
         return bank
 
 
+def check_bank_header(path: Path, entries: Mapping[str, TensorEntry]) -> None:
+    """Raise unless a header's tensors are those of a mask bank.
+
+    Args:
+        path: of the file, for the message.
+        entries: of its header.
+
+    Raises:
+        ValueError: naming the file and the tensor.
+    """
+    if set(entries) != set(BANK_TENSORS):
+        found = sorted(entries)[:8]
+        raise ValueError(f"{path}: holds tensors {found}, a mask bank has {sorted(BANK_TENSORS)}; export it again")
+    for name, (dtype, rank) in BANK_TENSORS.items():
+        if entries[name].dtype != dtype or len(entries[name].shape) != rank:
+            raise ValueError(f"{path}: tensor {name!r} must be {dtype} of rank {rank}; export it again")
+    (count,) = entries["class_index"].shape
+    shapes = entries["size_hw"].shape, entries["edges"].shape
+    if shapes != ((count, 2), (count, 4)) or not 1 <= count <= MAX_SHAPES:
+        raise ValueError(
+            f"{path}: its tensors disagree about the number of shapes, or there are none, or more than {MAX_SHAPES}; "
+            "export it again"
+        )
+
+
 def jitter_shape(
-    shape: Shape, scale_range: tuple[float, float], rotate_range: tuple[float, float], rng: np.random.Generator
+    shape: Shape,
+    scale_range: tuple[float, float],
+    rotate_range: tuple[float, float],
+    rng: np.random.Generator,
+    shrink: float = 1.0,
+    largest: float = float("inf"),
 ) -> Shape:
     """Mirror, scale and rotate a shape at random.
 
@@ -153,6 +181,8 @@ def jitter_shape(
         scale_range: factor, both ends included.
         rotate_range: degrees, both ends included.
         rng: the only source of randomness.
+        shrink: by which the drawn factor is multiplied.
+        largest: pixels that the longer side has at most before `shrink` and rotation.
     """
     mask, edges, (height, width) = shape.mask, shape.edges, shape.mask.shape
     mirror = np.eye(2, 3)
@@ -163,6 +193,7 @@ def jitter_shape(
         mask, edges = mask[:, ::-1], (edges[0], edges[3], edges[2], edges[1])
         mirror[0] = -1, 0, width - 1
     scale, angle = rng.uniform(*scale_range), rng.uniform(*rotate_range)
+    scale = shrink * min(scale, largest / max(height, width))
     warped, matrix = _warp(mask, scale, 0.0 if any(edges) else angle)
     origin = None if shape.origin is None else shape.origin.then(mirror).then(matrix)
     return Shape(warped, shape.class_index, edges, origin)
@@ -184,29 +215,51 @@ def _warp(mask: np.ndarray, scale: float, angle: float) -> tuple[np.ndarray, np.
     if scale == 1 and angle == 0:
         return np.ascontiguousarray(mask), np.eye(2, 3)
     height, width = mask.shape
+    scale = max(scale, 1 / max(height, width))  # less is a pixel all the same
     radians = np.deg2rad(angle)
     c, s = abs(np.cos(radians)) * scale, abs(np.sin(radians)) * scale
     # Not a pixel more for a cosine of 1e-16: half a pixel of shift would double thin lines.
     out_h, out_w = (int(np.ceil(side - 1e-6)) + 2 for side in (height * c + width * s, width * c + height * s))
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += [(out_w - width) / 2, (out_h - height) / 2]
-    source: np.ndarray = mask.astype(np.float32)
+    source, block = _blocks(mask, scale)
     if scale < 1:  # average what falls into one pixel
-        source = cv2.GaussianBlur(source, (0, 0), 0.5 / scale)
-    warped = cv2.warpAffine(source, matrix, (out_w, out_h), flags=cv2.INTER_LINEAR)
+        source = cv2.GaussianBlur(source, (0, 0), 0.5 / (scale * block))
+    from_blocks = np.array([[block, 0, (block - 1) / 2], [0, block, (block - 1) / 2], [0, 0, 1]])
+    warped = cv2.warpAffine(source, matrix @ from_blocks, (out_w, out_h), flags=cv2.INTER_LINEAR)
     result = (warped >= min(0.5, float(warped.max()))).astype(np.uint8)
     # What is narrower than a pixel and a half of the result falls below that level: it is drawn as lines.
-    segments = _links(mask, thin_parts(mask, max(2, int(np.ceil(1.5 / scale)))))
-    if len(segments):
-        ends = np.rint(cv2.transform(segments.astype(np.float64), matrix)).astype(np.int32)
-        cv2.polylines(result, list(ends), False, 1)
+    thin = thin_parts(mask, max(2, int(np.ceil(1.5 / scale))))
+    if scale <= 0.7:  # neighbours become the same pixel or neighbours: there is no gap to be bridged
+        columns, rows = _moved(np.argwhere(thin)[:, ::-1], matrix).T
+        result[rows, columns] = 1
+    elif thin.any():
+        cv2.polylines(result, list(_moved(_links(mask, thin).reshape(-1, 2), matrix).reshape(-1, 2, 2)), False, 1)
     left, top, w, h = cv2.boundingRect(result)
     matrix[:, 2] -= [left, top]
     return np.ascontiguousarray(result[top : top + h, left : left + w].astype(bool)), matrix
 
 
+def _blocks(mask: np.ndarray, scale: float) -> tuple[np.ndarray, int]:
+    """Return a mask, float32, and the side of the blocks that its pixels average: 1 unless much is to be averaged."""
+    block = max(1, int(0.25 / scale))
+    source: np.ndarray = mask.astype(np.float32)
+    if block > 1:
+        height, width = (-(-side // block) for side in mask.shape)
+        source = np.pad(source, ((0, height * block - mask.shape[0]), (0, width * block - mask.shape[1])))
+        source = cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA)
+    return source, block
+
+
+def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """(N, 2) x and y of pixels to those, int32, that a (2, 3) map takes them to."""
+    return np.asarray(np.rint(points @ matrix[:, :2].T + matrix[:, 2]), np.int32)
+
+
 def thin_parts(mask: np.ndarray, width: int) -> np.ndarray:
     """Return the (H, W) bool pixels of a binary mask that no square of `width` pixels inside the mask covers."""
+    if width > min(mask.shape):
+        return np.asarray(mask != 0)
     kernel = np.ones((width, width), np.uint8)
     padded = np.pad(np.asarray(mask != 0, np.uint8), width)
     # Opposite anchors, because cv2 does not reflect the kernel: an even opening would move by a pixel.

@@ -32,14 +32,16 @@ def place(
     rows, columns = _span(H - h, shape.edges[0], shape.edges[2]), _span(W - w, shape.edges[1], shape.edges[3])
     if blocked is None:
         return _draw(rows, rng), _draw(columns, rng)
-    free = np.flatnonzero(~blocked.ravel())
-    if free.size < np.count_nonzero(shape.mask):
+    if blocked.size - np.count_nonzero(blocked) < np.count_nonzero(shape.mask):
         return None
-    inside = np.argwhere(shape.mask)
+    free: np.ndarray = np.empty(0, np.int64)
+    inside: np.ndarray = free
     for attempt in range(2 * RANDOM_TRIES):
         if attempt < RANDOM_TRIES:  # every free position with the same probability
             top, left = _draw(rows, rng), _draw(columns, rng)
         else:  # a free pixel under a random pixel of the shape: finds small regions
+            if not free.size:  # listed when it must be: half a second where hundreds are placed in a large image
+                free, inside = np.flatnonzero(~blocked.ravel()), np.argwhere(shape.mask)
             anchor = np.array(divmod(int(free[rng.integers(free.size)]), W)) - inside[rng.integers(len(inside))]
             top, left = int(np.clip(anchor[0], *rows)), int(np.clip(anchor[1], *columns))
         if not blocked[top : top + h, left : left + w][shape.mask].any():

@@ -10,11 +10,12 @@ import numpy as np
 
 from albu_gan.compositing import Patch, contrast, paste
 from albu_gan.inpainter import Draw
-from albu_gan.masks import MaskBank, Shape, jitter_shape, procedural_shape, scale_shape
+from albu_gan.masks import MaskBank, Shape, jitter_shape, procedural_shape
 from albu_gan.placement import place
 
 SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
 SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
+SMALL = 0.1  # factors below it are the last resort
 LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
 SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
 
@@ -128,6 +129,8 @@ class DefectSampler:
         return None
 
     def _visible(self, image: np.ndarray, patch: Patch) -> bool:
+        if not np.isfinite(patch.residual).all():  # of an image that is not: no defect can be told from that
+            return False
         height, width = patch.mask.shape
         before = image[patch.top : patch.top + height, patch.left : patch.left + width]
         after = before.copy()
@@ -140,21 +143,23 @@ class DefectSampler:
         odds = np.array([self.class_weights[index] for index in possible])
         order = rng.choice(possible, size=len(possible), replace=False, p=odds / odds.sum())
         for shrink in SHRINK_FACTORS:
+            # A shape longer than the image's diagonal fits in no position: it is not made larger than that, whatever
+            # `scale_range` says, and in the end no larger than a part of the image's shorter side.
+            largest = 2**0.5 * (max(image_hw) + 2) if shrink > SMALL else min(image_hw) + 2
             for rank, class_index in enumerate(order):
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
-                    shape = self._draw_shape(int(class_index), rng)
-                    shape = shape if shrink == 1 else scale_shape(shape, shrink)
+                    shape = self._draw_shape(int(class_index), rng, shrink, largest)
                     offset_yx = place(shape, blocked, image_hw, rng)
                     if offset_yx is not None:
                         z = self.painter.draw_latent(rng)
                         return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin)
         return None
 
-    def _draw_shape(self, class_index: int, rng: np.random.Generator) -> Shape:
+    def _draw_shape(self, class_index: int, rng: np.random.Generator, shrink: float, largest: float) -> Shape:
         shape = self.painter.mask_bank.sample(class_index, rng)
         if self.mask_source == "procedural":
             shape = procedural_shape(shape, rng)
-        return jitter_shape(shape, self.scale_range, self.rotate_range, rng)
+        return jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
 
 
 def _cover(taken: np.ndarray, draw: Draw, value: bool) -> None:

@@ -153,9 +153,11 @@ def contrasts(change: Tensor, pixels: Pixels) -> Tensor:
         pixels: that changed.
 
     Returns:
-        (N,) levels of 255, the 75th percentile over each mask.
+        (N,) levels of 255, the 75th percentile over each mask; NaN if any change within it is not finite.
     """
     largest = change.abs().amax(dim=1).float()
+    broken = torch.zeros(len(pixels.counts), device=change.device)
+    broken.index_add_(0, pixels.draw, (~torch.isfinite(largest)).float())
     order = torch.argsort(largest)
     order = order[torch.argsort(pixels.draw[order], stable=True)]  # by mask, and within one by size
     ordered = largest[order]
@@ -166,4 +168,5 @@ def contrasts(change: Tensor, pixels: Pixels) -> Tensor:
     above = np.minimum(below + 1, counts - 1)
     low, high = (torch.from_numpy(start + offset).to(change.device) for offset in (below, above))
     share = torch.from_numpy((at - below).astype(np.float32)).to(change.device)
-    return torch.lerp(ordered[low], ordered[high], share) * 255.0
+    found = torch.lerp(ordered[low], ordered[high], share) * 255.0
+    return torch.where(broken > 0, torch.nan, found)

@@ -69,6 +69,9 @@ class GANDefectInpaint(A.DualTransform):
           index masks unless `mask_channels` is given, then mask `i` is channel `i`.
         - Images of neither 1 nor 3 channels are painted as gray: their mean conditions the network, one residual goes
           to every channel.
+        - Threads may share a transform: each call has defects of its own, and `get_applied_params` tells of whichever
+          call was last. An `A.Compose` of Albumentations 2.0.8 keeps on itself whether `images` and `masks` came as
+          lists, so threads that share one must all give lists or all give arrays.
         - Only the transform's own generators are drawn from. In a DataLoader worker that its user did not seed they are
           seeded from the worker's seed, so workers and epochs differ.
 
@@ -257,15 +260,17 @@ class GANDefectInpaint(A.DualTransform):
         """Reseed in a DataLoader worker that its user did not seed: Albumentations 2.0.8 repeats its streams there."""
         if self._seeded_in == os.getpid():
             return
-        self._seeded_in = os.getpid()
         loader = sys.modules.get("torch.utils.data")
         info = loader.get_worker_info() if loader is not None else None
         if info is None and self.seed is not None:
+            self._seeded_in = os.getpid()
             return
         own = [int(v) for v in self.random_generator.integers(2**32, size=4)]
         entropy = [*own, info.seed % 2**64 if info is not None else random.SystemRandom().getrandbits(64)]
-        self.random_generator = np.random.default_rng(entropy)
-        self.py_random = random.Random(int(self.random_generator.integers(2**63)))
+        generator = np.random.default_rng(entropy)
+        self.py_random = random.Random(int(generator.integers(2**63)))
+        self.random_generator = generator
+        self._seeded_in = os.getpid()  # last, or another thread would draw from the generators that came along
 
     def plan(self, data: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         """Draw, place and paint all defects of one sample."""

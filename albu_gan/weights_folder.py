@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import struct
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -20,20 +19,21 @@ import numpy as np
 
 from albu_gan.generators import ARCHITECTURES
 from albu_gan.generators.config import GeneratorConfig
+from albu_gan.generators.skeleton import expected_state
+from albu_gan.masks import check_bank_header
+from albu_gan.tensor_header import MAX_TENSOR_BYTES, TensorEntry, check_safetensors
+from albu_gan.weights_error import WeightsError as WeightsError
 
 FORMAT_VERSION = 1
 CONFIG, MODEL, MASKS, CARD = "config.json", "model.safetensors", "masks.safetensors", "README.md"
 REQUIRED = (CONFIG, MODEL, MASKS)
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 MAX_CONFIG_BYTES = 1 << 20
-MAX_TENSOR_BYTES = 2 << 30  # of one safetensors file
-MAX_HEADER_BYTES = 16 << 20
+MAX_CLASS_NAME = 100
+MAX_MESSAGE = 400  # of what a config's fault is; it may quote a megabyte
+FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 MAX_CARD_BYTES = 16 << 20
 MAX_BYTES = {CONFIG: MAX_CONFIG_BYTES, MODEL: MAX_TENSOR_BYTES, MASKS: MAX_TENSOR_BYTES, CARD: MAX_CARD_BYTES}
-
-
-class WeightsError(ValueError):
-    """Weights that cannot be found or used; the message names the place and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,10 @@ class WeightsConfig:
         names, sizes = values.get("class_names"), values.get("window_sizes")
         if not isinstance(names, list) or not names or not all(isinstance(n, str) and n for n in names):
             raise ValueError(f"'class_names' must be a list of names, got {names!r}")
+        if any(len(name) > MAX_CLASS_NAME or not name.isprintable() for name in names):  # a terminal obeys the others
+            raise ValueError(
+                f"'class_names' must be printable, at most {MAX_CLASS_NAME} characters each, got {names!r}"
+            )
         if len(set(names)) != len(names):
             raise ValueError(f"'class_names' repeats a name: {names!r}")
         if (
@@ -129,74 +133,84 @@ class WeightsFolder:
 
 
 def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFolder:
-    """Check that a folder holds sound weights; opens headers only, so it is cheap whatever the files claim.
+    """Check that a folder holds sound weights whose files belong together.
+
+    Headers alone are read, so it is cheap whatever the files claim. What only their values can tell (a weight that is
+    not finite, a shape that is empty) is found when they are loaded.
 
     Raises:
-        WeightsError: naming the first file that is missing, truncated, oversized or not understood.
+        WeightsError: naming the first file that is missing, truncated, oversized, not understood or another folder's.
     """
-    for file in REQUIRED:
-        if not (path / file).is_file():
-            raise WeightsError(missing_file(str(path / file), {entry.name for entry in path.iterdir()}))
-    config_path = path / CONFIG
-    if config_path.stat().st_size > MAX_CONFIG_BYTES:
-        raise WeightsError(
-            f"{config_path}: {config_path.stat().st_size} bytes is too large for a config; download or export it again"
-        )
     try:
-        values = json.loads(config_path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as err:
-        raise WeightsError(f"{config_path}: is not valid JSON ({err}); download or export it again") from err
+        for file in REQUIRED:
+            if not (path / file).is_file():
+                raise WeightsError(missing_file(str(path / file), {entry.name for entry in path.iterdir()}))
     except OSError as err:
-        raise WeightsError(f"{config_path}: cannot be read ({err.strerror}); check its permissions") from err
+        raise WeightsError(f"{path}: cannot be read ({err.strerror}); check its permissions") from err
+    config = _read_config(path / CONFIG)
+    model, masks = (check_safetensors(path / file) for file in (MODEL, MASKS))
+    _check_model(path, config, model)
     try:
-        config = WeightsConfig.from_dict(values)
+        check_bank_header(path / MASKS, masks)
     except ValueError as err:
-        remedy = "upgrade albu-gan, or download or export the folder again"
-        raise WeightsError(f"{config_path}: {err}; {remedy}") from err
-    for file in (MODEL, MASKS):
-        check_safetensors(path / file)
+        raise WeightsError(str(err)) from err
     return WeightsFolder(path, config, name, commit)
+
+
+def _read_config(path: Path) -> WeightsConfig:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
+        if len(data) > MAX_CONFIG_BYTES:
+            size = path.stat().st_size
+            raise WeightsError(f"{path}: {size} bytes is too large for a config; download or export it again")
+        values = json.loads(data.decode("utf-8"))
+    except OSError as err:
+        raise WeightsError(f"{path}: cannot be read ({err.strerror}); check its permissions") from err
+    except WeightsError:
+        raise
+    except (ValueError, RecursionError) as err:
+        raise WeightsError(f"{path}: is not valid JSON ({err}); download or export it again") from err
+    try:
+        return WeightsConfig.from_dict(values)
+    except ValueError as err:
+        fault = str(err) if len(str(err)) <= MAX_MESSAGE else f"{str(err)[:MAX_MESSAGE]}..."
+        remedy = "upgrade albu-gan, or download or export the folder again"
+        raise WeightsError(f"{path}: {fault}; {remedy}") from err
+
+
+def _check_model(path: Path, config: WeightsConfig, found: dict[str, TensorEntry]) -> None:
+    """Raise unless the model file holds the very weights of the generator that `config.json` describes."""
+    again = "export the folder again"
+    try:
+        expected, multiple = expected_state(config.generator)
+    except ValueError as err:
+        raise WeightsError(f"{path / CONFIG}: {err}; {again}") from err
+    if any(size % multiple for size in config.window_sizes):
+        raise WeightsError(
+            f"{path / CONFIG}: window sizes {list(config.window_sizes)} must be multiples of {multiple} for this "
+            f"generator; {again}"
+        )
+    shapes = {name: entry.shape for name, entry in found.items()}
+    if expected != shapes:
+        wrong = sorted(n for n in expected.keys() | shapes.keys() if expected.get(n) != shapes.get(n))
+        raise WeightsError(
+            f"{path / MODEL}: does not match the generator in config.json: {len(wrong)} tensors missing, foreign or of "
+            f"another shape, the first {wrong[0]!r}; the two files come from different trainings"
+        )
+    for name, entry in found.items():
+        if entry.dtype not in FLOATS:
+            raise WeightsError(f"{path / MODEL}: tensor {name!r} is {entry.dtype}, no floating point; {again}")
 
 
 def missing_file(place: str, names: Collection[str]) -> str:
     """Say that the file at `place` is missing beside `names`, and what to do."""
-    pickles = sorted(name for name in names if Path(name).suffix in PICKLES)
+    pickles = sorted(name for name in names if Path(name).suffix in PICKLES and name.isprintable())
     hint = f" ({pickles[0]} is a pickle, which albu-gan never opens)" if pickles else ""
     return (
         f"{place}: missing{hint}. A weights folder holds {', '.join(REQUIRED)}; "
         "export it again with python -m training.gan, or download it again"
     )
-
-
-def check_safetensors(path: Path) -> None:
-    """Check a safetensors file's header against its size without reading a tensor.
-
-    Raises:
-        WeightsError: if it is no safetensors file, is truncated or has bytes too many, or is larger than allowed.
-    """
-    size = path.stat().st_size
-    if size > MAX_TENSOR_BYTES:
-        raise WeightsError(f"{path}: {size} bytes is more than albu-gan loads ({MAX_TENSOR_BYTES}); is this its file?")
-    try:
-        with path.open("rb") as file:
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
-                raise WeightsError(f"{path}: not a safetensors file, or truncated; download or export it again")
-            header = file.read(length)
-    except OSError as err:
-        raise WeightsError(f"{path}: cannot be read ({err.strerror}); check its permissions") from err
-    try:
-        entries = json.loads(header)
-        ends = [value["data_offsets"][1] for key, value in entries.items() if key != "__metadata__"]
-        if not all(isinstance(end, int) for end in ends):
-            raise TypeError("data_offsets must be integers")
-        end = max(ends, default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as err:
-        raise WeightsError(f"{path}: its safetensors header is damaged; download or export it again") from err
-    if 8 + length + end != size:
-        state = "truncated" if 8 + length + end > size else "oversized"
-        raise WeightsError(f"{path}: {state}, {size} bytes instead of {8 + length + end}; download or export it again")
 
 
 def write_folder(
@@ -238,6 +252,7 @@ def copy_folder(source: Path, path: Path) -> None:
 
     Raises:
         FileExistsError: if `path` exists and is not a weights folder.
+        WeightsError: if the card or a picture is a link that leads out of `source`.
     """
     if path.expanduser().resolve() == source.resolve():
         return
@@ -247,10 +262,24 @@ def copy_folder(source: Path, path: Path) -> None:
 
 
 def weights_files(path: Path) -> list[Path]:
-    """What of a folder belongs to the weights."""
-    return sorted(
+    """What of a folder belongs to the weights.
+
+    Raises:
+        WeightsError: if the card or a picture is a link that leads elsewhere: the others are known to be weights, but
+            these are copied and published as they are, and would take along whatever a stranger's folder points at.
+    """
+    files = sorted(
         file for file in path.iterdir() if file.is_file() and (file.name in MAX_BYTES or file.suffix == ".png")
     )
+    homes = [path.resolve()]
+    if homes[0].parent.name == "snapshots":  # of the Hub's cache, which holds links to its blobs
+        homes.append(homes[0].parent.parent / "blobs")
+    for file in files:
+        if file.name not in REQUIRED and file.resolve().parent not in homes:
+            raise WeightsError(
+                f"{file}: is a link out of its folder, to {file.resolve()}; put the file itself there, or remove it"
+            )
+    return files
 
 
 @contextmanager

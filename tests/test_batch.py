@@ -208,9 +208,41 @@ def test_an_empty_batch_and_images_without_masks() -> None:
     assert torch.equal(untouched, painted) and torch.equal(labels, full)
 
 
+@pytest.mark.parametrize(("ignore_value", "dtype"), [(-1, torch.uint8), (300, torch.uint8), (10**30, torch.int64)])
+def test_an_ignored_value_that_the_mask_cannot_hold_is_none_of_its_values(
+    ignore_value: int, dtype: torch.dtype
+) -> None:
+    images = tensors(photographs(2, 96, 96, 1))
+    masks = torch.full((2, 96, 96), 255, dtype=dtype)
+    masks[:, :, :48] = 44
+    module = BatchDefectInpaint(WEIGHTS, p=1.0, avoid_existing=False, ignore_value=ignore_value, seed=0)
+    painted, labels = module(images, masks)  # compared by torch, -1 would be 255 and 300 would be 44
+    assert labels is not None and (labels != masks).flatten(1).any(dim=1).all()
+    assert not ((painted != images).any(dim=1) & (labels == masks)).any()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_images_that_are_not_finite_get_no_label_that_nothing_is_behind(value: float) -> None:
+    images, masks = tensors(photographs(3, 96, 96, 1)), torch.zeros(3, 96, 96, dtype=torch.long)
+    images[:2, :, 1::8, 1::8] = value  # where the check of the range does not look
+    painted, labels = BatchDefectInpaint(WEIGHTS, p=1.0, seed=0)(images, masks)
+    assert labels is not None and not labels[:2].any() and labels[2].any()
+    assert torch.equal(painted[:2].nan_to_num(), images[:2].nan_to_num())
+
+
+def test_a_change_that_is_not_finite_makes_its_own_defect_invisible_and_no_other() -> None:
+    pixels = Pixels.of([np.ones((5, 5), bool)] * 3, [(0, 0)] * 3, [0, 1, 2], torch.device("cpu"))
+    change = torch.full((75, 1), 0.5)
+    change[30] = float("nan")
+    change[74] = float("inf")
+    seen = contrasts(change, pixels)
+    assert seen[0] == 127.5 and seen[1:].isnan().all()
+
+
 @pytest.mark.parametrize(
     ("images", "masks", "message"),
     [
+        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 8, dtype=torch.uint16), "integer classes, got torch.uint16"),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), None, "float tensor"),
         (torch.zeros(1, 8, 8), None, r"\(B, C, H, W\)"),
         (torch.full((1, 1, 8, 8), 200.0), None, "normalised"),

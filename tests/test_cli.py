@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -104,6 +107,30 @@ def test_an_unreadable_image_is_named(weights: str, tmp_path: Path, capsys: pyte
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     assert main(["inpaint", str(tmp_path / "broken.png"), "--out", str(tmp_path / "o"), "--weights", weights]) == 1
     assert "broken.png: not an image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"metrics": {"classes": {"pit": {}}}},
+        {"metrics": {"classes": {"pit": {"contrast_reached": "all", "kid_painted": None}}}},
+        {"metrics": {"classes": ["pit"]}},
+        {"metrics": {"classes": {"pit": 3}}},
+        {"training": {"held_out_groups": 7}},
+        {"training": {"held_out_groups": [1, None]}},
+        {"training": {"source": "\x1b]0;owned\x07", "licence": "a\nb"}},
+    ],
+)
+def test_info_says_of_anything_what_there_is_and_moves_no_cursor(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], entries: dict[str, Any]
+) -> None:
+    folder = Path(shutil.copytree(weights, tmp_path / "weights"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **entries}))
+    assert main(["info", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert sum(line.startswith("training:") for line in lines) == 1
 
 
 def test_info_says_classes_shapes_and_provenance(weights: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -332,9 +332,8 @@ def test_tensors_that_are_not_the_networks_are_refused_and_named(
     state = {name: tensor.copy() for name, tensor in load_file(folder / "model.safetensors").items()}
     change(state)
     save_file(state, folder / "model.safetensors")
-    inpainter = DefectInpainter.from_pretrained(str(folder))
     with pytest.raises(WeightsError, match=said) as error:
-        inpainter(np.zeros((20, 20), np.uint8), np.ones((20, 20)), "pit")
+        DefectInpainter.from_pretrained(str(folder))(np.zeros((20, 20), np.uint8), np.ones((20, 20)), "pit")
     assert str(folder / "model.safetensors") in str(error.value)
 
 
@@ -343,6 +342,15 @@ def test_window_sizes_that_the_network_cannot_take_are_refused_and_named(weights
     shutil.copytree(weights, folder)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "window_sizes": [32, 60]}))
-    inpainter = DefectInpainter.from_pretrained(str(folder))
     with pytest.raises(WeightsError, match=r"config\.json: window sizes \[32, 60\] must be multiples of 8"):
-        inpainter(np.zeros((20, 20), np.uint8), np.ones((20, 20)), "pit")
+        DefectInpainter.from_pretrained(str(folder))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_image_of_which_the_network_makes_no_numbers_is_refused(
+    gray: DefectInpainter, make_image: MakeImage, value: float
+) -> None:
+    image = make_image((40, 40), np.float32)
+    image[20, 20] = value
+    with pytest.raises(ValueError, match="holds NaN or infinity"):
+        gray(image, np.ones((40, 40)), "pit")

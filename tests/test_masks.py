@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from itertools import product
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def test_a_bank_whose_tensors_disagree_is_refused_and_named(
 def test_a_bank_that_is_no_safetensors_file_is_refused_and_named(tmp_path: Path) -> None:
     path = tmp_path / "masks.safetensors"
     path.write_bytes(b"not a bank")
-    with pytest.raises(ValueError, match=r"masks\.safetensors: not a readable"):
+    with pytest.raises(ValueError, match=r"masks\.safetensors: not a safetensors file"):
         MaskBank.load(path, 3)
 
 
@@ -159,6 +160,34 @@ def test_a_rectangle_scales_to_the_rectangle_it_should_be(scale: float) -> None:
     warped = warp_mask(np.ones((20, 36), bool), scale, 0.0)
     assert warped.shape == (20 * scale, 36 * scale)
     assert warped.mean() > 0.98  # but for the corners, which a blur rounds
+
+
+@pytest.mark.parametrize("scale", [1e-6, 0.01, 0.03, 0.1, 0.24])
+def test_a_mask_made_very_small_is_whole_and_soon_made(scale: float) -> None:
+    side = 1500
+    ring = np.zeros((side, side), bool)
+    cv2.circle(ring.view(np.uint8), (side // 2, side // 2), side // 2 - 8, 1, 7)
+    left, top, width, height = cv2.boundingRect(ring.view(np.uint8))
+    start = time.thread_time()
+    warped = warp_mask(ring[top : top + height, left : left + width], scale, 30.0)
+    assert time.thread_time() - start < 1.5
+    assert tight(warped) and parts(warped) == 1
+    assert abs(max(warped.shape) - max(1, width * scale)) <= 2
+
+
+@pytest.mark.parametrize("angle", [0.0, 35.0, 90.0])
+def test_a_mask_reduced_by_blocks_lies_where_its_map_says(angle: float) -> None:
+    shape = Shape(star(211, 5), 0)
+    bank = MaskBank([shape], 1)
+    small = jitter_shape(bank[0], (0.1, 0.1), (angle, angle), np.random.default_rng(0))
+    assert small.origin is not None
+    moved = np.zeros(small.mask.shape, np.float32)
+    x, y = (small.origin.matrix @ np.vstack([np.argwhere(shape.mask).T[::-1], np.ones(shape.mask.sum())])).T.T
+    inside = (np.rint(y) >= 0) & (np.rint(y) < moved.shape[0]) & (np.rint(x) >= 0) & (np.rint(x) < moved.shape[1])
+    np.add.at(moved, (np.rint(y[inside]).astype(int), np.rint(x[inside]).astype(int)), 0.01)
+    different = (moved >= 0.5) != small.mask
+    assert different.sum() <= 0.06 * small.mask.sum()
+    assert not different[2:-2, 2:-2][cv2.erode(small.mask.astype(np.uint8), np.ones((3, 3)))[2:-2, 2:-2] > 0].any()
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
@@ -306,6 +335,26 @@ def test_the_origin_moves_what_the_shape_was_cut_from_as_the_shape(edges: tuple[
     height, width = shape.mask.shape
     moved = cv2.warpAffine(inside.astype(np.float32), shape.origin.matrix, (width, height)) > 0.5
     assert (moved & shape.mask).sum() / (moved | shape.mask).sum() > 0.93
+
+
+@pytest.mark.parametrize("empty", [0, 3, 6])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_bank_with_an_empty_shape_is_refused_whatever_fills_its_last_byte_up(
+    tmp_path: Path, empty: int, last: bool
+) -> None:
+    sizes = [(3, 3), (1, 1), (5, 8), (2, 2), (4, 4), (9, 1), (3, 5)]
+    shapes = [Shape(np.zeros((h, w), bool), 0) for h, w in sizes]
+    for index, shape in enumerate(shapes):
+        shape.mask[(-1, -1) if last else (0, 0)] = index != empty
+    tensors = MaskBank(shapes, 1).to_tensors()
+    ends = np.cumsum([-(-h * w // 8) for h, w in sizes])
+    tensors["bits"][ends[empty] - 1] |= (1 << -(sizes[empty][0] * sizes[empty][1]) % 8) - 1  # no pixels of the shape
+    save_file(tensors, tmp_path / "masks.safetensors")
+    with pytest.raises(ValueError, match="a shape is empty"):
+        MaskBank.load(tmp_path / "masks.safetensors", 1)
+    shapes[empty].mask[0, 0] = True
+    save_file(MaskBank(shapes, 1).to_tensors(), tmp_path / "masks.safetensors")
+    assert len(MaskBank.load(tmp_path / "masks.safetensors", 1)) == len(sizes)
 
 
 def test_shapes_of_no_bank_have_no_origin() -> None:

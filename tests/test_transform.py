@@ -8,6 +8,7 @@ import pickle
 import random
 import re
 import shutil
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -465,6 +466,56 @@ def test_a_shape_that_fits_nowhere_is_scaled_down(weights: str, tmp_path: Path, 
         assert (result["mask"] > 0).any()
 
 
+@pytest.mark.parametrize("scale_range", [(100, 100), (0.01, 0.01)])
+@pytest.mark.parametrize("side", [6, 400])
+@pytest.mark.parametrize("size", [(64, 80), (32, 600)])
+def test_the_ends_of_scale_range_paint_and_cost_no_more_than_the_image(
+    weights: str,
+    tmp_path: Path,
+    make_image: MakeImage,
+    scale_range: tuple[float, float],
+    side: int,
+    size: tuple[int, int],
+) -> None:
+    star = np.add.outer(np.arange(side), np.arange(side)) % max(3, side // 8) > 0  # stripes and the thinnest of gaps
+    star[0, 0] = star[-1, -1] = star[0, -1] = star[-1, 0] = True
+    bank = with_shapes(weights, tmp_path / "bank", [Shape(star, index) for index in range(3)])
+    image = make_image(size)
+    paint(bank, image)
+    tracemalloc.start()
+    results = [paint(bank, image, seed=seed, scale_range=scale_range, min_contrast=0) for seed in range(3)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    for result in results:
+        assert result["mask"].any()
+        assert not (changed_pixels(image, result["image"]) & (result["mask"] == 0)).any()
+    assert peak < 120e6  # a shape of 400 pixels made a hundred times as large is 1.6 GB
+
+
+@pytest.mark.parametrize(
+    "odds", [{"pit": 1e308, "scratch": 1e308}, {"pit": 1e300, "scratch": 1e-300}, {"pit": 5e-324, "stain": 5e-324}]
+)
+def test_class_sampling_takes_weights_of_any_size(weights: str, make_image: MakeImage, odds: dict[str, float]) -> None:
+    transform = GANDefectInpaint(weights, class_sampling=odds, defects_range=(2, 4), p=1.0)
+    transform.set_random_seed(0)
+    seen = set()
+    for _ in range(10):
+        seen |= set(np.unique(transform(image=make_image((96, 96)), mask=np.zeros((96, 96), np.uint8))["mask"]))
+    likely = {NAMES.index(name) + 1 for name, weight in odds.items() if weight == max(odds.values())}
+    assert seen == {0} | likely
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_float_image_that_is_not_finite_gets_no_label_that_nothing_is_behind(
+    weights: str, make_image: MakeImage, value: float
+) -> None:
+    image = make_image((64, 80), np.float32)
+    image[1::8, 1::8] = value  # where the check of the range does not look
+    result = paint(weights, image)
+    np.testing.assert_array_equal(result["image"], image)
+    assert not result["mask"].any()
+
+
 def test_another_class_is_tried_before_a_shape_is_scaled_down(
     weights: str, tmp_path: Path, make_image: MakeImage
 ) -> None:
@@ -608,6 +659,9 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"min_contrast": -1}, "min_contrast must be a number from 0 to 255, got -1"),
     ({"min_contrast": 256}, "min_contrast .*got 256"),
     ({"min_contrast": None}, "min_contrast .*got None"),
+    ({"min_contrast": 10**400}, "min_contrast .*got 1000"),
+    ({"scale_range": (1, 10**400)}, "scale_range .*1000"),
+    ({"class_sampling": {"pit": 10**400}}, "finite and not negative"),
     ({"min_contrast": float("nan")}, "min_contrast .*got nan"),
     ({"bbox_labels": "pit"}, r"bbox_labels must be \{class: label\}, got 'pit'"),
     ({"bbox_labels": {"pit": "p"}}, r"bbox_labels has no entry for \['scratch', 'stain'\]"),
@@ -691,6 +745,16 @@ BAD_INPUTS: list[tuple[dict[str, Any], dict[str, Any], type[Exception], str]] = 
         ValueError,
         "200 does not fit into int8",
     ),
+    (
+        {"mask_values": {"pit": 2049, "scratch": 2, "stain": 3}},
+        {"image": ZEROS, "mask": ZEROS.astype(np.float16)},
+        ValueError,
+        "2049 does not fit into float16",
+    ),
+    ({}, {"image": ZEROS, "mask": np.zeros((40, 40, 0), np.uint8)}, ValueError, r"mask must be .*\(40, 40, 0\)"),
+    ({}, {"image": ZEROS, "mask": ZEROS.astype(object)}, TypeError, "mask must hold bools, integers or .*got object"),
+    ({}, {"image": ZEROS, "mask": ZEROS.astype(str)}, TypeError, "mask must hold bools, integers or .*got <U"),
+    ({}, {"image": ZEROS, "mask": ZEROS.astype(complex)}, TypeError, "mask must hold .*got complex128; convert"),
 ]
 
 

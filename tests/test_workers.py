@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import albumentations as A
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -81,12 +85,94 @@ def test_forked_workers_and_epochs_paint_different_defects(
     assert len(set(samples)) == 3 * SAMPLES
 
 
-def test_spawned_workers_and_epochs_paint_different_defects(weights: str) -> None:
+@pytest.mark.parametrize("context", ["spawn", pytest.param("forkserver", marks=forks)])
+def test_workers_that_start_anew_and_epochs_paint_different_defects(weights: str, context: str) -> None:
     dataset = Painted(seeded=compose(weights, 3), unseeded=compose(weights), bare=GANDefectInpaint(weights, p=1.0))
-    epochs = [list(loader(dataset, "spawn", num_workers=workers)) for workers in (2, 1)]
+    persistent = loader(dataset, context, persistent_workers=True)
+    epochs = [list(batches) for batches in (persistent, persistent, loader(dataset, context, num_workers=1))]
     for name in dataset.pipelines:
         samples = [batch[name].numpy().tobytes() for batches in epochs for batch in batches]
+        assert len(set(samples)) == 3 * SAMPLES, name
+
+
+NESTS: dict[str, Callable[[Any], Any]] = {
+    "OneOf": lambda transform: A.OneOf([transform, A.Sequential([transform], p=1.0)], p=1.0),
+    "SomeOf": lambda transform: A.SomeOf([A.NoOp(), transform, A.HorizontalFlip(p=1.0)], n=3),
+    "RandomOrder": lambda transform: A.RandomOrder([transform, A.VerticalFlip(p=1.0)], n=2),
+    "Sequential": lambda transform: A.Sequential([A.Sequential([transform], p=1.0)], p=1.0),
+    "Compose": lambda transform: A.Compose([A.OneOf([transform], p=1.0)]),
+}
+
+
+@forks
+@pytest.mark.parametrize("used_before", [False, True])
+def test_nested_transforms_follow_their_worker_too(weights: str, used_before: bool) -> None:
+    pipelines = {name: A.Compose([nest(GANDefectInpaint(weights, p=1.0))], seed=7) for name, nest in NESTS.items()}
+    if used_before:
+        for pipeline in pipelines.values():
+            pipeline(image=IMAGE)
+    batches = loader(Painted(**pipelines), persistent_workers=True)
+    epochs = [list(batches) for _ in range(2)]
+    for name in pipelines:
+        samples = [batch[name].numpy().tobytes() for batches in epochs for batch in batches]
         assert len(set(samples)) == 2 * SAMPLES, name
+
+
+class Replayed(Dataset[dict[str, Any]]):
+    """What a `ReplayCompose` with several targets gives, its replay included."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self.pipeline = pipeline
+
+    def __len__(self) -> int:
+        return SAMPLES
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        blank = np.zeros(SIZE, np.uint8)
+        region = blank.copy()
+        region[:, 8:] = 1
+        return dict(self.pipeline(image=IMAGE, second=IMAGE[::-1], mask=blank, other=blank, roi=region))
+
+
+def as_they_are(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return samples
+
+
+@forks
+def test_a_replay_recorded_in_a_worker_paints_the_same_in_the_parent(weights: str) -> None:
+    pipeline = A.ReplayCompose(
+        [A.OneOf([GANDefectInpaint(weights, region_key="roi", p=1.0)], p=1.0), A.HorizontalFlip(p=0.5)],
+        additional_targets={"second": "image", "other": "mask", "roi": "mask"},
+    )
+    samples = [batch[0] for batch in loader(Replayed(pipeline), collate_fn=as_they_are)]
+    assert len({sample["image"].tobytes() for sample in samples}) == SAMPLES
+    blank = np.zeros(SIZE, np.uint8)
+    for sample in samples:
+        assert (sample["mask"] > 0).any() and np.array_equal(sample["mask"], sample["other"])
+        assert not (sample["mask"][sample["roi"] == 0]).any()
+        again = A.ReplayCompose.replay(sample["replay"], image=IMAGE, second=IMAGE[::-1], mask=blank)
+        assert all(np.array_equal(again[key], sample[key]) for key in ("image", "second", "mask"))
+
+
+class TrainingModule(torch.nn.Module):
+    """A module whose trainer asks it for a loader by a hook, and copies and pickles it with the pipeline inside."""
+
+    def __init__(self, pipeline: Any) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(1, 1, 3)
+        self.pipeline = pipeline
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return loader(Painted(pipeline=self.pipeline), persistent_workers=True)
+
+
+@forks
+def test_a_pipeline_inside_a_module_is_copied_pickled_and_loaded_from_with_it(weights: str) -> None:
+    module = TrainingModule(compose(weights, 3))
+    module.pipeline(image=IMAGE)
+    copies = [module, copy.deepcopy(module), pickle.loads(pickle.dumps(module))]
+    samples = [sample for each in copies for sample in epoch(each.train_dataloader())]
+    assert len(set(samples)) == 3 * SAMPLES
 
 
 @forks
@@ -235,6 +321,70 @@ def test_threads_may_share_one_transform(weights: str) -> None:
         unchanged = max((same, mirrored), key=np.count_nonzero).all(axis=2)
         assert inside.any() and result["image"].shape == image.shape
         assert not (~unchanged & ~inside).any()
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_threads_that_share_a_transform_get_independent_valid_samples(weights: str, bare: bool) -> None:
+    transform = GANDefectInpaint(weights, defects_range=(1, 3), p=1.0)
+    transform.set_random_seed(1)
+    pipeline: Any = transform if bare else A.Compose([A.OneOf([transform], p=1.0)], seed=1)
+    levels = np.random.default_rng(1).integers(90, 160, (96, 96)).astype(np.uint8)
+    samples: list[dict[str, Any]] = []
+    start = threading.Barrier(6)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(20):  # one image and one size for all: mixed samples would not stand out by their shape
+            samples.append(pipeline(image=levels, mask=np.zeros(levels.shape, np.uint8)))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(samples) == 120
+    assert len({sample["image"].tobytes() for sample in samples}) == len({s["mask"].tobytes() for s in samples}) == 120
+    for sample in samples:
+        changed = sample["image"] != levels
+        assert not (changed & (sample["mask"] == 0)).any()
+        count, parts = cv2.connectedComponents((sample["mask"] > 0).astype(np.uint8), connectivity=8)
+        assert all(changed[parts == part].any() for part in range(1, count))  # no label of another call's defect
+
+
+class SlowToSay(GANDefectInpaint):
+    """A transform that yields to other threads where it reads the worker's seed."""
+
+    @property
+    def random_generator(self) -> np.random.Generator:
+        return self.__dict__["generator"]
+
+    @random_generator.setter
+    def random_generator(self, generator: np.random.Generator) -> None:
+        time.sleep(0.05)
+        self.__dict__["generator"] = generator
+
+
+def test_threads_that_come_first_after_a_fork_all_follow_the_worker(weights: str) -> None:
+    transform = SlowToSay(weights, p=1.0)
+    inherited = transform.random_generator
+    transform._seeded_in = -1  # as it is in a process that was forked
+    used = []
+
+    def work() -> None:
+        transform._follow_worker()
+        used.append(transform.random_generator)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(used) == 4 and inherited not in used
 
 
 def test_threads_load_one_network(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from albu_gan.masks import Shape
-from albu_gan.weights_folder import CONFIG, MODEL, WeightsError, check_safetensors
+from albu_gan.tensor_header import check_safetensors
+from albu_gan.weights_folder import CONFIG, MODEL, WeightsError
 from training.gan.dcgan.networks import DCGANGenerator, NetworkConfig
 
 FORMAT_VERSION = 1
