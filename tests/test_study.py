@@ -95,6 +95,7 @@ def test_a_table_is_of_one_budget_the_largest_that_has_most_of_its_rows(results:
     assert {r["kimg"] for r in best_budget("losses", results).values()} == {6.0}  # at 30 there is no minimax
     page = filled(PAGE, results)
     assert page.count("Budget: 30 thousand") == 1 and page.count("Budget: 6 thousand") == 2
+    assert page.count("After 30 thousand the default has a KID of 1.00") == 2
 
 
 def test_a_figure_that_a_decoder_does_not_have_is_a_dash(results: Path) -> None:
