@@ -32,8 +32,11 @@ def number(name: str, value: Any, low: float, high: float) -> float:
 
 
 def _within(value: Any, low: float, high: float) -> bool:
-    """Compare before converting: an integer may be larger than any float."""
-    return bool(low <= value <= high)
+    """Whether a number lies in a range, as a float; an integer may be larger than any float."""
+    try:
+        return low <= float(value) <= high
+    except OverflowError:
+        return False
 
 
 def number_range(name: str, value: Any, low: float, high: float) -> tuple[float, float]:

@@ -145,6 +145,10 @@ def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFold
         for file in REQUIRED:
             if not (path / file).is_file():
                 raise WeightsError(missing_file(str(path / file), {entry.name for entry in path.iterdir()}))
+    except FileNotFoundError as err:
+        raise WeightsError(
+            f"{path}: there is no such folder any more; it held {', '.join(REQUIRED)}. Download or export it again"
+        ) from err
     except OSError as err:
         raise WeightsError(f"{path}: cannot be read ({err.strerror}); check its permissions") from err
     config = _read_config(path / CONFIG)

@@ -58,7 +58,8 @@ if __name__ == "__main__":
 
 def start(tmp_path: Path, code: str, *arguments: str) -> subprocess.Popen[str]:
     script = tmp_path / "script.py"
-    script.write_text(code)
+    # A shell starts what it runs in the background with SIGINT ignored, and children inherit that.
+    script.write_text(f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{code}")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
     return subprocess.Popen(
         [sys.executable, str(script), *arguments],

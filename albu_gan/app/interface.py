@@ -364,9 +364,10 @@ class _Page:
         session = replace(session, scene=scene)
         return [*self._shown(session, view), self._canvas(session, fresh=False)]
 
-    def _look(self, session: Session, view: str) -> list[Any]:
+    def _look(self, session: Session, view: str) -> Any:
+        """Return before / after alone: of a single output Gradio takes a list for its value."""
         scene = _loaded(session)
-        return [_comparison(session, paint(scene, self._painter(session)), view)]
+        return _comparison(session, paint(scene, self._painter(session)), view)
 
     # What is shown.
 
