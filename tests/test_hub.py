@@ -647,13 +647,19 @@ def test_a_damaged_cache_mends_itself(server: HubServer, trained: list[Files], h
 
 def test_many_threads_may_fetch_the_same_weights(server: HubServer, trained: list[Files]) -> None:
     server.add(NAME, trained[0])
-    found: list[Files] = []
-    threads = [threading.Thread(target=lambda: found.append(read_files(find_weights(NAME).path))) for _ in range(4)]
+    found: list[tuple[Path, dict[str, bytes]]] = []
+
+    def fetch() -> None:
+        path = find_weights(NAME).path
+        found.append((path, {name: (path / name).read_bytes() for name in (CONFIG, MODEL, MASKS)}))
+
+    threads = [threading.Thread(target=fetch) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [trained[0]] * 4
+    assert [files for _, files in found] == [{name: trained[0][name] for name in (CONFIG, MODEL, MASKS)}] * 4
+    assert all(read_files(path) == trained[0] for path, _ in found)  # what others were still placing is gone
 
 
 def test_what_is_pushed_comes_back_the_same(server: HubServer, weights: str, tmp_path: Path) -> None:
