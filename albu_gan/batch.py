@@ -15,7 +15,7 @@ from albu_gan import arguments
 from albu_gan.compositing import choose_window
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter, Draw, window_mask
-from albu_gan.sampling import LATENT_REDRAWS, SHAPE_REDRAWS, DefectSampler
+from albu_gan.sampling import LATENT_REDRAWS, SHAPE_REDRAWS, DefectSampler, class_probabilities
 from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual_at
 
 #: Windows that go through the network at once.
@@ -188,11 +188,10 @@ class BatchDefectInpaint(nn.Module):
         return DefectInpainter(self.folder, str(device))
 
     def _sampler(self, device: torch.device) -> DefectSampler:
-        painter, names = self._painter(device), self.class_names
-        weights = arguments.class_weights(self.class_sampling, self.classes, names, painter.mask_bank.counts())
+        painter = self._painter(device)
         return DefectSampler(
             painter,
-            {names.index(name): weight for name, weight in zip(self.classes, weights, strict=True)},
+            class_probabilities(painter, self.classes, self.class_sampling),
             self.defects_range,
             self.mask_source,
             self.scale_range,

@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from albu_gan.arguments import class_weights
 from albu_gan.compositing import Patch, contrast, paste
-from albu_gan.inpainter import Draw
+from albu_gan.inpainter import DefectInpainter, Draw
 from albu_gan.masks import MaskBank, Shape, jitter_shape, procedural_shape
 from albu_gan.placement import place
 
@@ -160,6 +161,21 @@ class DefectSampler:
         if self.mask_source == "procedural":
             shape = procedural_shape(shape, rng)
         return jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
+
+
+def class_probabilities(
+    painter: DefectInpainter, classes: Sequence[str], class_sampling: str | Mapping[str, float]
+) -> dict[int, float]:
+    """Return the probability of each class index that may be drawn.
+
+    Args:
+        painter: its mask bank says which classes have shapes, and how many.
+        classes: to paint.
+        class_sampling: "balanced", "dataset" or `{name: weight}`.
+    """
+    names = painter.class_names
+    weights = class_weights(class_sampling, classes, names, painter.mask_bank.counts())
+    return {names.index(name): weight for name, weight in zip(classes, weights, strict=True)}
 
 
 def _cover(taken: np.ndarray, draw: Draw, value: bool) -> None:

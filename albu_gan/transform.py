@@ -19,7 +19,7 @@ from albu_gan.compositing import Patch, paste
 from albu_gan.hub import find_weights, is_hub_name
 from albu_gan.inpainter import DefectInpainter, check_image
 from albu_gan.labels import channel_value, check_mask, fitting_value, occupied, patch_box, write_labels
-from albu_gan.sampling import DefectSampler
+from albu_gan.sampling import DefectSampler, class_probabilities
 
 #: AlbumentationsX replaced the sampling hooks of Albumentations 2.0.8 by `sample_parameters`.
 HAS_SAMPLING_CONTEXT = hasattr(A.DualTransform, "sample_parameters")
@@ -282,11 +282,9 @@ class GANDefectInpaint(A.DualTransform):
     def _sampler(self) -> DefectSampler:
         painter = self._painter()
         painted = arguments.class_list(self.classes, painter.class_names)
-        names = painter.class_names
-        weights = arguments.class_weights(self.class_sampling, painted, names, painter.mask_bank.counts())
         return DefectSampler(
             painter,
-            {names.index(name): weight for name, weight in zip(painted, weights, strict=True)},
+            class_probabilities(painter, painted, self.class_sampling),
             self.defects_range,
             self.mask_source,
             self.scale_range,

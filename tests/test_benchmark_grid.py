@@ -16,11 +16,11 @@ from albu_gan.hub import find_weights
 from albu_gan.masks import MaskBank
 from tests.benchmark_data import PATTERN, write_parts
 from tests.conftest import CLASSES, make_weights
-from training.benchmark.__main__ import main
+from training.benchmark.__main__ import build_report_parser, main
 from training.benchmark.claims import SUFFIX, claim
 from training.benchmark.folds import Fold, make_folds
 from training.benchmark.painters import PainterError, PainterSource, find_dcgan, painter_for, split_document
-from training.benchmark.report import PARTS
+from training.benchmark.report import PARTS, filled
 from training.benchmark.runs import KIND
 from training.datasets import DefectDataset, open_dataset
 from training.gan.dcgan.__main__ import main as train_decoder
@@ -92,6 +92,13 @@ def test_every_run_is_one_json_that_says_how_it_was_made(finished: Path, fold: F
         assert any(image["classes"] for image in run["images"]) and any(not image["classes"] for image in run["images"])
     assert found["gan"]["painter"]["commit"] == "abc"
     assert not list(finished.rglob(f"*{SUFFIX}")) and not list(finished.rglob("*.partial"))
+
+
+def test_the_published_tables_are_those_of_the_committed_json() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    page = (docs / "benchmarks.md").read_text(encoding="utf-8")
+    resamples = build_report_parser().parse_args(["--out", "o", "--page", "p"]).resamples
+    assert filled(page, docs / "benchmark" / "magnetic-tile", resamples) == page
 
 
 def test_what_is_done_is_skipped_and_other_settings_are_refused(

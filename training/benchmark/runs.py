@@ -17,7 +17,7 @@ from torch import nn
 import albu_gan
 from albu_gan.sheet import write_png
 from albu_gan.weights_folder import WeightsFolder
-from training.atomic import write_json
+from training.atomic import write_text
 from training.benchmark.arms import build_painting
 from training.benchmark.crops import Crops
 from training.benchmark.folds import Fold
@@ -133,8 +133,15 @@ def carry_out(
         **({"painter": describe_painter(painter)} if painter is not None else {}),
         **({"dcgan": str(dcgan)} if run.arm == "decoder-only" else {}),
     }
-    write_json(out / f"{run.name}.json", result)
+    write_text(out / f"{run.name}.json", run_text(result))
     return result
+
+
+def run_text(result: dict[str, Any]) -> str:
+    """Return a run as JSON, one tested image a line, so that a person can read it and compare two."""
+    head = json.dumps({**result, "images": []}, indent=1, ensure_ascii=False, allow_nan=False)
+    images = ",\n".join(f"  {json.dumps(image, ensure_ascii=False, allow_nan=False)}" for image in result["images"])
+    return head.replace('\n "images": []', f'\n "images": [\n{images}\n ]') + "\n"
 
 
 def curve_images(dataset: DefectDataset, fold: Fold, config: BenchmarkConfig) -> ImageStore:
