@@ -49,7 +49,7 @@ def number_range(name: str, value: Any, low: float, high: float) -> tuple[float,
         or not low <= value[0] <= value[1] <= high
     ):
         raise ValueError(f"{name} must be (low, high) with {low:g} <= low <= high <= {high:g}, got {value!r}")
-    return float(value[0]), float(value[1])
+    return float(value[0]) + 0.0, float(value[1]) + 0.0  # no -0.0: numpy takes (0.0, -0.0) for descending
 
 
 def mask_source(value: Any) -> str:

@@ -22,11 +22,19 @@ def occupied(mask: np.ndarray, ignore_value: int | None, avoid_existing: bool) -
         (H, W) bool, or None if nothing is forbidden.
     """
     blocked = mask != 0 if avoid_existing else np.zeros(mask.shape, bool)
-    if ignore_value is not None:
+    if ignore_value is not None and _can_hold(mask.dtype, ignore_value):
         blocked |= mask == ignore_value
     if not blocked.any():
         return None
     return np.asarray(blocked.any(axis=2) if blocked.ndim == 3 else blocked)
+
+
+def _can_hold(dtype: np.dtype[Any], value: int) -> bool:
+    """Whether a mask may hold a value at all; numpy does not compare every integer with every dtype."""
+    if dtype == np.bool_:
+        return value in (0, 1)
+    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.finfo(dtype)
+    return int(limits.min) <= value <= int(limits.max)
 
 
 def check_mask(key: str, mask: Any, image_hw: tuple[int, int]) -> None:

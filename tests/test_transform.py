@@ -920,3 +920,16 @@ def test_the_transform_paints_what_the_inpainter_paints(faint_weights: str, make
     assert np.array_equal(painted[~inside], image[~inside])
     assert np.allclose((painted - image)[inside], patch.residual[patch.mask][:, 0], atol=1e-6)
     assert 0 <= patch.class_index < len(painter.class_names)
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int64, np.float16, np.float64])
+@pytest.mark.parametrize("ignored", [-1, 300, 10**30, 10**400])
+def test_a_value_that_a_mask_cannot_hold_is_in_no_mask(weights: str, dtype: type, ignored: int) -> None:
+    transform = GANDefectInpaint(weights, p=1.0, min_contrast=0, ignore_value=ignored)
+    mask = np.zeros((48, 48), dtype)
+    assert transform(image=np.full((48, 48), 120, np.uint8), mask=mask)["mask"].any()
+
+
+def test_a_range_from_zero_to_minus_zero_is_a_range(weights: str) -> None:
+    transform = GANDefectInpaint(weights, p=1.0, rotate_range=(0.0, -0.0))
+    assert transform(image=np.full((48, 48), 120, np.uint8))["image"].shape == (48, 48)
