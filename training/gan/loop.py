@@ -286,9 +286,12 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
 
 def resolve_precision(precision: str) -> str:
-    """Return "bf16" or "no"; "auto" takes bf16 where the device computes in it."""
+    """Return "bf16" or "no"; "auto" takes bf16 where it is faster.
+
+    On a CPU that is one with AMX tiles: with AVX-512's bf16 instructions alone a step took 1.3 times as long.
+    """
     if precision != "auto":
         return precision
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
+    return "bf16" if torch.cpu._is_amx_tile_supported() else "no"
