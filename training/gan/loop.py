@@ -294,4 +294,5 @@ def resolve_precision(precision: str) -> str:
         return precision
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported() else "no"
-    return "bf16" if torch.cpu._is_amx_tile_supported() else "no"
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)  # torch 2.5 and newer say it
+    return "bf16" if has_tiles() else "no"
