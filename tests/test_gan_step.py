@@ -170,6 +170,53 @@ def test_a_loss_that_is_no_number_leaves_the_weights() -> None:
     assert torch.equal(before, weights(step.generator))
 
 
+@pytest.mark.parametrize(
+    ("changes", "turns"),
+    [
+        ({}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"loss": "wgan"}, [0, 5]),
+        ({"loss": "wgan-gp"}, [0, 5]),
+        ({"loss": "wgan-gp", "discriminator_steps": 1}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"discriminator_steps": 3}, [0, 3, 6]),
+    ],
+)
+def test_the_generator_moves_once_in_as_many_steps_as_the_loss_wants(changes: dict[str, Any], turns: list[int]) -> None:
+    step, moved = make_step(**changes), []
+    for number in range(7):
+        before = weights(step.generator), weights(step.average), weights(step.discriminator)
+        step(make_batch(seed=number), number, 6 * number)
+        assert not torch.equal(before[2], weights(step.discriminator))
+        assert torch.equal(before[0], weights(step.generator)) == torch.equal(before[1], weights(step.average))
+        if not torch.equal(before[0], weights(step.generator)):
+            moved.append(number)
+    assert moved == turns
+
+
+def test_figures_come_also_from_a_step_that_is_the_discriminators_own() -> None:
+    step = make_step(discriminator_steps=5)
+    before = weights(step.generator)
+    figures = step(make_batch(), 24, 0)
+    assert figures["g_gradient_norm"] > 0 and figures["adversarial_gradient_norm"] > 0
+    assert torch.equal(before, weights(step.generator))
+
+
+@pytest.mark.parametrize(("loss", "steps"), [("rpgan", [0, 4]), ("wgan-gp", [0, 1, 2, 3, 4])])
+def test_a_wasserstein_critic_is_held_at_every_step_and_others_now_and_then(loss: str, steps: list[int]) -> None:
+    step, penalised = make_step(loss=loss, penalty_interval=4), []
+    plain = step._penalty
+    for number in range(5):
+
+        def noted(*arguments: Any, number: int = number) -> torch.Tensor | None:
+            penalty = plain(*arguments)
+            if penalty is not None:
+                penalised.append(number)
+            return penalty
+
+        step._penalty = noted  # type: ignore[method-assign]
+        step(make_batch(), number, 0)
+    assert penalised == steps
+
+
 def test_the_gradient_norm_is_that_of_all_gradients_together() -> None:
     layer = torch.nn.Linear(2, 1)
     (3 * layer.weight[0, 0] + 4 * layer.bias[0]).backward()

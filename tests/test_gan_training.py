@@ -366,6 +366,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_checkpo
         ({"window_sizes": ()}, "window_sizes"),
         ({"loss": "mystery"}, "loss"),
         ({"penalty_interval": 0}, "penalty_interval"),
+        ({"discriminator_steps": -1}, "discriminator_steps must be 0 or more"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_by_name(changes: dict[str, Any], said: str) -> None:

@@ -43,7 +43,8 @@ class TrainConfig:
     gamma: float = 0.2  # weight of R1 and R2
     gradient_penalty_weight: float = 10.0  # of "gp"
     clip_limit: float = 0.01  # of "clip"
-    penalty_interval: int = 8  # steps between penalties, whose weight is multiplied by it
+    discriminator_steps: int = 0  # for one of the generator; 0: as many as the loss's authors take, 1 or 5
+    penalty_interval: int = 8  # steps between R1 and R2, whose weight is multiplied by it; "gp" is taken every step
     learning_rate: float = 2e-4  # Adam, of the generator
     discriminator_learning_rate: float = 3e-4  # Adam
     decay_fraction: float = 0.3  # last part of the training, in which the learning rate falls linearly to a tenth
@@ -77,6 +78,8 @@ class TrainConfig:
             raise ValueError(f"paired_fraction must lie in [0, 1], got {self.paired_fraction}")
         if self.penalty_interval < 1:
             raise ValueError(f"penalty_interval must be at least 1, got {self.penalty_interval}")
+        if self.discriminator_steps < 0:
+            raise ValueError(f"discriminator_steps must be 0 or more, got {self.discriminator_steps}")
         if (
             not self.window_sizes
             or any(size % 16 or size < 16 for size in self.window_sizes)
@@ -97,6 +100,20 @@ class TrainConfig:
     def resolved_penalty(self) -> str:
         """The penalty, "auto" replaced."""
         return LOSSES[self.loss].penalty if self.penalty == "auto" else self.penalty
+
+    @property
+    def resolved_discriminator_steps(self) -> int:
+        """Steps of the discriminator for one of the generator, 0 replaced."""
+        return self.discriminator_steps or LOSSES[self.loss].discriminator_steps
+
+    @property
+    def resolved_penalty_interval(self) -> int:
+        """Steps between penalties.
+
+        R1 and R2 may be lazy (Karras et al. 2020, StyleGAN2). "gp" is all that holds a Wasserstein critic, whose loss
+        has no lower bound: between penalties it would run away.
+        """
+        return self.penalty_interval if self.resolved_penalty == "r1r2" else 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

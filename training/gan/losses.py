@@ -19,12 +19,14 @@ class AdversarialLoss:
         generator: likewise.
         penalty: what its authors add: "r1r2", "gp" (gradient penalty), "clip" (weights), or "none".
         solved: the discriminator's loss when it tells every sample apart, where there is such a value.
+        discriminator_steps: that its authors take for one of the generator.
     """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
     penalty: str
     solved: float | None
+    discriminator_steps: int = 1
 
 
 def _bce(real: Tensor, fake: Tensor) -> Tensor:
@@ -55,10 +57,10 @@ LOSSES: dict[str, AdversarialLoss] = {
     "hinge": AdversarialLoss(
         lambda real, fake: (F.relu(1 - real) + F.relu(1 + fake)).mean(), _negative_score, "none", 0.0
     ),
-    # Arjovsky et al. 2017: a critic whose weights are clipped.
-    "wgan": AdversarialLoss(_critic, _negative_score, "clip", None),
+    # Arjovsky et al. 2017: a critic whose weights are clipped, and which is trained to near its optimum.
+    "wgan": AdversarialLoss(_critic, _negative_score, "clip", None, discriminator_steps=5),
     # Gulrajani et al. 2017.
-    "wgan-gp": AdversarialLoss(_critic, _negative_score, "gp", None),
+    "wgan-gp": AdversarialLoss(_critic, _negative_score, "gp", None, discriminator_steps=5),
     # Relativistic pairing: each fake against the real beside it (Jolicoeur-Martineau 2018; Huang et al. 2024, R3GAN).
     "rpgan": AdversarialLoss(
         lambda real, fake: F.softplus(fake - real).mean(),

@@ -114,13 +114,16 @@ class GANStep:
             fake_logits, _ = self.discriminator(fake_seen, fake_masks_seen)
         d_loss = loss.discriminator(real_logits, fake_logits)
         penalty = self._penalty(step, (real_seen, real_masks_seen), (fake_seen, fake_masks_seen))
-        total_d = d_loss if penalty is None else d_loss + config.penalty_interval * penalty
+        total_d = d_loss if penalty is None else d_loss + config.resolved_penalty_interval * penalty
         self._require_finite("discriminator", total_d, step)
         self._descend(self.optimizer_d, self.discriminator, total_d)
         if config.resolved_penalty == "clip":
             clip_weights(self.discriminator, config.clip_limit)
 
-        # Generator.
+        # Generator. In the discriminator's own steps it is looked at for the log, and no more.
+        turn, logged = step % config.resolved_discriminator_steps == 0, step % LOG_STEPS == 0
+        if not turn and not logged:
+            return {}
         self.discriminator.requires_grad_(False)
         fake_seen, fake_masks_seen = self._augmented(fake, fake_masks, draw)
         with self.accelerator.autocast():
@@ -138,12 +141,13 @@ class GANStep:
             spread = gray_spread(fake[:half], fake[half : 2 * half], inside[:half])
             total_g = total_g + config.diversity_weight * shortfall(spread, config.diversity_cap)
         self._require_finite("generator", total_g, step)
-        logged = step % LOG_STEPS == 0
         # What the discriminator alone says to the fakes: other terms would hide that it has stopped saying anything.
         adversarial = torch.autograd.grad(g_loss, fake, retain_graph=True)[0].norm() if logged else None
-        self._descend(self.optimizer_g, self.generator, total_g)
+        self._descend(self.optimizer_g, self.generator, total_g, move=turn)
         self.discriminator.requires_grad_(True)
-        self._update_average(len(real) * self.accelerator.num_processes, images_seen)
+        if turn:
+            shown = len(real) * config.resolved_discriminator_steps
+            self._update_average(shown * self.accelerator.num_processes, images_seen)
         if not logged:
             return {}
         with torch.no_grad():
@@ -169,7 +173,7 @@ class GANStep:
     def _penalty(self, step: int, real: tuple[Tensor, Tensor], fake: tuple[Tensor, Tensor]) -> Tensor | None:
         """The discriminator's penalty, weighted, at the steps that have one."""
         config, kind = self.config, self.config.resolved_penalty
-        if kind not in ("r1r2", "gp") or step % config.penalty_interval:
+        if kind not in ("r1r2", "gp") or step % config.resolved_penalty_interval:
             return None
         with self.accelerator.autocast():
             if kind == "r1r2":
@@ -182,7 +186,7 @@ class GANStep:
             between = tuple(torch.lerp(a, b, share).detach().requires_grad_() for a, b in zip(real, fake, strict=True))
             return config.gradient_penalty_weight * gradient_penalty(self.discriminator(*between)[0], between)
 
-    def _descend(self, optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor) -> None:
+    def _descend(self, optimizer: torch.optim.Optimizer, network: nn.Module, loss: Tensor, move: bool = True) -> None:
         optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         if self.accelerator.num_processes > 1:
@@ -190,7 +194,8 @@ class GANStep:
             flat = self.accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
             for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
                 gradient.copy_(part.view_as(gradient))
-        optimizer.step()
+        if move:
+            optimizer.step()
 
     def _require_finite(self, name: str, loss: Tensor, step: int) -> None:
         """Stop before a loss that is no number reaches the weights, in all processes if in one."""
