@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+MASK_SOURCES = ("bank", "procedural", "both")
+
 
 def flag(name: str, value: Any) -> bool:
     """Return a bool."""
@@ -53,9 +55,9 @@ def number_range(name: str, value: Any, low: float, high: float) -> tuple[float,
 
 
 def mask_source(value: Any) -> str:
-    """Return "bank" or "procedural"."""
-    if value not in ("bank", "procedural"):
-        raise ValueError(f"mask_source must be 'bank' or 'procedural', got {value!r}")
+    """Return one of `MASK_SOURCES`."""
+    if value not in MASK_SOURCES:
+        raise ValueError(f"mask_source must be 'bank', 'procedural' or 'both', got {value!r}")
     return str(value)
 
 

@@ -65,7 +65,7 @@ class BatchDefectInpaint(nn.Module):
         defects_range: how many defects an image, both ends included.
         classes: names of the classes to paint; None for all.
         class_sampling: "balanced", "dataset" (frequencies of the mask bank) or `{name: weight}`.
-        mask_source: "bank" (real shapes) or "procedural" (invented shapes of the same sizes).
+        mask_source: "bank" (real shapes), "procedural" (invented shapes of the same sizes) or "both" (either, evenly).
         scale_range: factor by which a shape is scaled.
         rotate_range: degrees by which a shape is rotated.
         mask_values: `{class: value}` written into the masks; None: class index + 1.

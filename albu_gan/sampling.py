@@ -43,7 +43,7 @@ class DefectSampler:
         painter: paints them.
         class_weights: probability of each class index that may be drawn.
         defects_range: how many, both ends included.
-        mask_source: "bank" or "procedural".
+        mask_source: "bank", "procedural" or "both".
         scale_range: of shapes.
         rotate_range: of shapes, degrees.
         min_contrast: levels of 255; see `albu_gan.compositing.contrast`.
@@ -158,7 +158,7 @@ class DefectSampler:
 
     def _draw_shape(self, class_index: int, rng: np.random.Generator, shrink: float, largest: float) -> Shape:
         shape = self.painter.mask_bank.sample(class_index, rng)
-        if self.mask_source == "procedural":
+        if self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5):
             shape = procedural_shape(shape, rng)
         return jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
 

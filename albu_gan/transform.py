@@ -38,7 +38,7 @@ class GANDefectInpaint(A.DualTransform):
         defects_range: how many defects, both ends included.
         classes: names of the classes to paint; None for all.
         class_sampling: "balanced", "dataset" (frequencies of the mask bank) or `{name: weight}`.
-        mask_source: "bank" (real shapes) or "procedural" (invented shapes of the same sizes).
+        mask_source: "bank" (real shapes), "procedural" (invented shapes of the same sizes) or "both" (either, evenly).
         scale_range: factor by which a shape is scaled.
         rotate_range: degrees by which a shape is rotated. A shape that was cut off by its image's border is placed at
             that border and not rotated.

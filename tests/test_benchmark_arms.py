@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from albu_gan import DefectInpainter, MaskBank, Shape
+from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape
 from albu_gan.compositing import contrast, paste
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import Draw
@@ -196,3 +196,18 @@ def test_unpainted_crops_are_as_they_were(dataset: DefectDataset, tmp_path: Path
     image, mask = np.full((64, 64, 1), 9, np.uint8), np.zeros((64, 64), np.uint8)
     painted, label = never(image, mask, (0, 0, 1))
     assert (painted == image).all() and not label.any()
+
+
+def test_one_arm_of_the_gan_paints_shapes_that_no_donor_has(weights: str, dataset: DefectDataset) -> None:
+    folder = find_weights(weights)
+    image, mask = np.full((96, 96, 1), 128, np.uint8), np.zeros((96, 96), np.uint8)
+
+    def labels(arm: str) -> list[np.ndarray]:
+        painting = build_painting(arm, dataset, dataset.records, CONFIG, folder, None, 0)
+        assert isinstance(painting, Paint) and isinstance(painting.transform, GANDefectInpaint)
+        assert painting.transform.mask_source == {"gan": "bank", "gan+procedural": "both"}[arm]
+        return [painting(image, mask, seed)[1] for seed in SEEDS]
+
+    real, mixed = labels("gan"), labels("gan+procedural")
+    assert all(label.any() for label in mixed)
+    assert any(not np.array_equal(a, b) for a, b in zip(real, mixed, strict=True))

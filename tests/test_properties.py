@@ -130,7 +130,7 @@ def painting_arguments(draw: st.DrawFn) -> dict[str, Any]:
         "defects_range": draw(st.one_of(st.sampled_from([(1, 1), (1, 2)]), ranges(0, 6, st.integers(0, 6)))),
         "classes": names,
         "class_sampling": draw(st.one_of(st.sampled_from(["balanced", "dataset"]), odds)),
-        "mask_source": draw(st.sampled_from(["bank", "procedural"])),
+        "mask_source": draw(st.sampled_from(["bank", "procedural", "both"])),
         "scale_range": draw(ranges(0.01, 100, factors)),
         "rotate_range": draw(ranges(-360, 360, st.floats(-360, 360))),
         "avoid_existing": draw(st.booleans()),

@@ -125,7 +125,7 @@ def test_an_image_of_a_few_pixels_passes(weights: str, make_image: MakeImage, si
     options=st.fixed_dictionaries(
         {
             "defects_range": st.sampled_from([(1, 1), (2, 4)]),
-            "mask_source": st.sampled_from(["bank", "procedural"]),
+            "mask_source": st.sampled_from(["bank", "procedural", "both"]),
             "scale_range": st.sampled_from([(0.1, 0.3), (0.8, 1.25), (4.0, 9.0)]),
             "rotate_range": st.sampled_from([(0, 0), (-180, 180)]),
         }
@@ -400,6 +400,8 @@ def test_procedural_shapes_are_not_those_of_the_bank(weights: str, tmp_path: Pat
     invented = shapes("procedural")
     assert len({shape.tobytes() for shape in invented}) == 8
     assert all(8 <= side <= 16 for shape in invented for side in shape.shape)
+    mixed = shapes("both")
+    assert 1 <= sum(shape.all() and shape.shape == (16, 16) for shape in mixed) <= 7
 
 
 def label_box(mask: np.ndarray) -> tuple[int, int]:
@@ -639,7 +641,7 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"class_sampling": {"pit": float("nan")}}, "finite and not negative"),
     ({"class_sampling": {"pit": "much"}}, "finite and not negative"),
     ({"class_sampling": {"pit": 1}, "classes": ["stain"]}, r"none of the painted classes \['stain'\]"),
-    ({"mask_source": "perlin"}, "mask_source must be 'bank' or 'procedural', got 'perlin'"),
+    ({"mask_source": "perlin"}, "mask_source must be 'bank', 'procedural' or 'both', got 'perlin'"),
     ({"scale_range": (0, 1)}, r"scale_range .*0.01 <= low.*got \(0, 1\)"),
     ({"scale_range": (1, float("inf"))}, "scale_range .*inf"),
     ({"rotate_range": (0, 400)}, "rotate_range .*-360.*360"),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from albu_gan.arguments import MASK_SOURCES
 from albu_gan.generate.run import generate
 from albu_gan.generate.settings import EXTENSIONS, GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
@@ -36,7 +37,7 @@ def add_generate(commands: Any) -> None:
         default=["balanced"],
         help="balanced, dataset (as often as in the mask bank), or CLASS=WEIGHT for each class",
     )
-    parser.add_argument("--mask-source", choices=("bank", "procedural"), default="bank")
+    parser.add_argument("--mask-source", choices=MASK_SOURCES, default="bank")
     parser.add_argument("--min-contrast", type=float, default=8.0, help="levels of 255; a fainter defect is drawn anew")
     parser.add_argument("--regions", type=Path, help="folder of PNG masks named like the images: where defects may go")
     parser.add_argument("--ext", choices=EXTENSIONS, default="png", help="of the images; jpg changes every pixel")

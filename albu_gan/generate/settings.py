@@ -30,7 +30,7 @@ class GenerateSettings:
         classes: names to paint; None for all.
         defects_range: how many defects an image, both ends included, at least 1.
         class_sampling: "balanced", "dataset" or `{name: weight}`.
-        mask_source: "bank" or "procedural".
+        mask_source: "bank", "procedural" or "both".
         min_contrast: a fainter defect is drawn again, in levels of 255.
         regions: folder of masks named like the images, nonzero where defects may go; None for everywhere.
         ext: format of the images that are written: "png", "bmp" and "tif" keep every pixel, "jpg" does not.

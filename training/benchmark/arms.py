@@ -172,9 +172,9 @@ def build_painting(
         made = [sample_pairs(decoder, PAIRS_A_CLASS, c, seed + c) for c in range(len(dataset.class_names))]
         masks = _renumbered(np.concatenate([m for _, m in made]), decoder.class_names, dataset.class_names)
         return ReplaceByPair(np.concatenate([image for image, _ in made]), masks, config.p)
-    if arm == "gan":
+    if arm in ("gan", "gan+procedural"):
         assert painter is not None
-        return Paint(gan_transform(painter, config))
+        return Paint(gan_transform(painter, config, "bank" if arm == "gan" else "both"))
     if arm == "gan-fixed-z":
         assert painter is not None
         return Paint(PaintShapes(FixedLatent(DefectInpainter(painter), seed), config))
@@ -191,10 +191,11 @@ def build_painting(
     return Paint(PaintShapes(peer(bank, donors, latent_dim), config))
 
 
-def gan_transform(painter: WeightsFolder, config: BenchmarkConfig) -> GANDefectInpaint:
+def gan_transform(painter: WeightsFolder, config: BenchmarkConfig, mask_source: str = "bank") -> GANDefectInpaint:
     """Return the transform that users have, with the benchmark's settings."""
     return GANDefectInpaint(
         weights=str(painter.path),
+        mask_source=mask_source,
         defects_range=config.defects_range,
         scale_range=config.scale_range,
         rotate_range=config.rotate_range,

@@ -13,10 +13,11 @@ ARMS = (
     "perlin",
     "gan",
     "gan+copy-paste",
+    "gan+procedural",
     "gan-fixed-z",
     "decoder-only",
 )
-GAN_ARMS = frozenset({"gan", "gan+copy-paste", "gan-fixed-z"})  # need a painter
+GAN_ARMS = frozenset({"gan", "gan+copy-paste", "gan+procedural", "gan-fixed-z"})  # need a painter
 BASELINES = ("none", "copy-paste")  # that every arm is compared with
 
 
