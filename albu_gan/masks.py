@@ -13,6 +13,7 @@ from albu_gan.tensor_header import TensorEntry, check_safetensors
 
 MAX_SIDE = 8192
 MAX_SHAPES = 1_000_000
+VARIATION = 1.5  # factor of length and of thickness by which an invented shape may differ from its model
 #: Type and rank of each tensor of `masks.safetensors`.
 BANK_TENSORS = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
 
@@ -283,20 +284,54 @@ def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:
     """Invent a shape of about the size and stoutness of a real one.
 
     Slender shapes (less than a quarter of their box filled, or long boxes) become a wandering line of varying width,
-    stout ones a star-shaped blob with a random Fourier radius.
+    stout ones a star-shaped blob with a random Fourier radius; longer or shorter, and thicker or thinner, by up to
+    `VARIATION`. What was cut off by a border of its image is cut off again: it is drawn beyond that border, and lies
+    flush with it.
 
     Args:
         like: a real shape; its class and edges are kept.
         rng: the only source of randomness.
     """
-    height, width = like.mask.shape
-    extent, area = max(height, width), float(like.mask.sum())
-    slender = area < 0.25 * height * width or extent > 4 * min(height, width)
-    if slender:
-        mask = _wandering_line(extent, max(1.0, area / np.hypot(height, width)), height < width, rng)
+    extent, area = max(like.mask.shape), float(like.mask.sum())
+    height, width = (max(1, round(side * _factor(rng))) for side in like.mask.shape)
+    top, left, bottom, right = like.edges
+    across = like.mask.shape[0] < like.mask.shape[1]
+    along_a_border = (top or bottom) if across else (left or right)
+    slender = area < 0.25 * like.mask.size or extent > 4 * min(like.mask.shape)
+    if slender and not along_a_border:
+        # Twice as long as is wanted, if one end or both are to be cut off.
+        length, cut_off = (width, left or right) if across else (height, top or bottom)
+        thickness = max(1.0, _factor(rng) * area / np.hypot(*like.mask.shape))
+        mask = _wandering_line(2 * length if cut_off else length, thickness, across, rng)
+        if cut_off:
+            begin = (max(mask.shape) - length) // 2
+            mask = mask[:, begin : begin + length] if across else mask[begin : begin + length]
     else:
-        mask = _blob(height, width, rng)
-    return Shape(mask, like.class_index, like.edges)
+        # A blob's centre is on the border that cuts it, or between two opposite ones.
+        size = [height * (1 + top + bottom), width * (1 + left + right)]
+        mask = _blob(size[0], size[1], rng)
+        rows, columns = _kept(mask.shape[0], top, bottom), _kept(mask.shape[1], left, right)
+        mask = mask[rows, columns]
+    return Shape(_largest_part(mask), like.class_index, like.edges)
+
+
+def _factor(rng: np.random.Generator) -> float:
+    return float(VARIATION ** rng.uniform(-1, 1))
+
+
+def _kept(side: int, start: bool, end: bool) -> slice:
+    """What is left of a blob's side when it is cut off at its start, its end, or both."""
+    if start and end:
+        return slice(side // 3, side - side // 3)
+    return slice(side // 2, None) if start else slice(None, side - side // 2) if end else slice(None)
+
+
+def _largest_part(mask: np.ndarray) -> np.ndarray:
+    """Largest connected part of a mask, tight."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    left, top, w, h = (int(v) for v in stats[largest, :4])
+    return np.ascontiguousarray(labels[top : top + h, left : left + w] == largest)
 
 
 def _wandering_line(length: int, thickness: float, across: bool, rng: np.random.Generator) -> np.ndarray:
@@ -316,6 +351,7 @@ def _wandering_line(length: int, thickness: float, across: bool, rng: np.random.
 
 
 def _blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """A (height, width) bool mask with a blob about its centre; it need not reach the sides."""
     y, x = np.mgrid[0:height, 0:width]
     v, u = (y - (height - 1) / 2) / max(height / 2, 0.5), (x - (width - 1) / 2) / max(width / 2, 0.5)
     angle, radius = np.arctan2(v, u), np.hypot(v, u)
@@ -323,6 +359,5 @@ def _blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     for frequency in range(2, 7):
         limit += rng.normal(0, 0.25 / frequency) * np.cos(frequency * angle + rng.uniform(0, 2 * np.pi))
     mask = radius <= np.clip(limit, 0.3, 1.0)
-    mask[height // 2, width // 2] = True
-    left, top, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    return np.ascontiguousarray(mask[top : top + h, left : left + w])
+    mask[(height - 1) // 2 : height // 2 + 1, (width - 1) // 2 : width // 2 + 1] = True
+    return np.asarray(mask)
