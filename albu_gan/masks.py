@@ -301,10 +301,10 @@ def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:
     if slender and not along_a_border:
         # Twice as long as is wanted, if one end or both are to be cut off.
         length, cut_off = (width, left or right) if across else (height, top or bottom)
-        thickness = max(1.0, _factor(rng) * area / np.hypot(*like.mask.shape))
+        thickness = max(1.0, _factor(rng) * _thickness(like.mask))
         mask = _wandering_line(2 * length if cut_off else length, thickness, across, rng)
         if cut_off:
-            begin = (max(mask.shape) - length) // 2
+            begin = (mask.shape[across] - length) // 2
             mask = mask[:, begin : begin + length] if across else mask[begin : begin + length]
     else:
         # A blob's centre is on the border that cuts it, or between two opposite ones.
@@ -313,6 +313,13 @@ def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:
         rows, columns = _kept(mask.shape[0], top, bottom), _kept(mask.shape[1], left, right)
         mask = mask[rows, columns]
     return Shape(_largest_part(mask), like.class_index, like.edges)
+
+
+def _thickness(mask: np.ndarray) -> float:
+    """About how many pixels a slender mask is wide; area over length would be too much for what bends."""
+    depth = cv2.distanceTransform(np.pad(mask.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1][mask]
+    # In a bar of W pixels the distance to the nearest pixel outside has the mean W / 4 + 1 / 2.
+    return min(4 * float(depth.mean()) - 2, float(mask.sum() / np.hypot(*mask.shape)))
 
 
 def _factor(rng: np.random.Generator) -> float:
@@ -342,12 +349,13 @@ def _wandering_line(length: int, thickness: float, across: bool, rng: np.random.
     widths = thickness * np.exp(np.convolve(rng.normal(0, 0.5, steps + 6), np.ones(7) / 7, mode="valid"))
     points += thickness * 2 + 4 - points.min(axis=0)
     size = np.ceil(points.max(axis=0) + thickness * 2 + 4).astype(int)
-    canvas = np.zeros((size[1], size[0]), np.uint8)
-    for a, b, w in zip(points[:-1], points[1:], widths, strict=False):
-        ends = [(round(float(p[0])), round(float(p[1]))) for p in (a, b)]
-        cv2.line(canvas, ends[0], ends[1], 1, max(1, round(float(w))))
-    left, top, w, h = cv2.boundingRect(canvas)
-    return canvas[top : top + h, left : left + w].astype(bool)
+    # Drawn four times as large and averaged: OpenCV's lines of a few pixels are a pixel too wide.
+    canvas = np.zeros((4 * size[1], 4 * size[0]), np.uint8)
+    corners = np.rint(4 * points + 1.5).astype(int).tolist()
+    for begin, end, w in zip(corners[:-1], corners[1:], widths, strict=False):
+        cv2.line(canvas, begin, end, 255, max(4, round(4 * float(w))))
+    drawn = cv2.resize(canvas, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    return np.asarray(drawn > 110)
 
 
 def _blob(height: int, width: int, rng: np.random.Generator) -> np.ndarray:

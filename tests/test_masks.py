@@ -338,6 +338,15 @@ def test_slender_models_give_slender_shapes_and_stout_ones_stout_shapes() -> Non
     assert stoutness(star(41, 0)).min() > 0.2
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+def test_an_invented_line_is_about_as_wide_as_its_model(width: int) -> None:
+    model = Shape(np.ones((120, width), bool), 0)
+    shapes = [procedural_shape(model, np.random.default_rng(seed)).mask for seed in range(60)]
+    widths = np.array([np.median(mask.sum(axis=1)) for mask in shapes])
+    assert 0.8 * width <= np.median(widths) <= max(2, 1.35 * width)
+    assert widths.max() > 1.2 * width and all(mask.any(axis=1).all() for mask in shapes)
+
+
 def test_a_slender_shape_lies_as_its_model_does() -> None:
     across = [procedural_shape(Shape(np.ones((4, 60), bool), 0), np.random.default_rng(s)).mask for s in range(20)]
     upright = [procedural_shape(Shape(np.ones((60, 4), bool), 0), np.random.default_rng(s)).mask for s in range(20)]

@@ -1,7 +1,8 @@
 """Real shapes, invented shapes
 
 Left, shapes of the mask bank: real outlines of training defects. Right, `mask_source="procedural"`: invented outlines
-of the same sizes, wandering lines for slender classes and blobs for stout ones. Invent where the bank is small.
+of about the same sizes, wandering lines for slender classes and blobs for stout ones. Invent where the bank is small;
+`"both"` mixes the two.
 """
 
 import sys
