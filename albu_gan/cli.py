@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +16,8 @@ from albu_gan.app.launch import add_arguments as add_app_arguments
 from albu_gan.demo import contact_sheet, read_image, sample_images
 from albu_gan.generate.command import add_generate
 from albu_gan.hub import bundled_names, find_weights
+from albu_gan.image_files import MAX_MEGAPIXELS, check_header
+from albu_gan.image_files import read_image as read_image_file
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import write_png
 from albu_gan.transform import GANDefectInpaint
@@ -27,13 +31,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ValueError, TypeError, OSError) as err:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads has seen enough: `albu-gan info NAME | head -3`
+        _drop_output()
+        return 1
+    except OSError as err:
+        _drop_output()
+        print(f"albu-gan: error: {explain(err)}", file=sys.stderr)
+        return 1
+    except (ValueError, TypeError) as err:
         print(f"albu-gan: error: {err}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print("albu-gan: error: out of memory; give smaller images", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("albu-gan: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def explain(err: OSError) -> str:
+    """Say what the operating system did not do, and the remedy where there is one."""
+    if err.strerror is None:
+        return str(err)
+    remedy = ""
+    if err.errno == errno.ENOSPC:
+        remedy = "; free some space, or write elsewhere"
+    elif err.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        remedy = "; write to a place that is yours"
+    elif err.errno in (errno.ENOTDIR, errno.EEXIST):
+        remedy = "; a file is where a folder is needed, give another --out"
+    return f"{'output' if err.filename is None else err.filename}: {err.strerror}{remedy}"
+
+
+def _drop_output() -> None:
+    """Forget what could not be printed: Python would try, and fail, once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,6 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--images", type=Path, nargs="+", help="your own images instead of the samples")
     demo.add_argument("--out", type=Path, default=Path("albu-gan-demo.png"))
     demo.add_argument("--seed", type=int, default=0)
+    add_max_megapixels(demo)
     demo.set_defaults(run=run_demo)
 
     inpaint = commands.add_parser("inpaint", help="paint defects into images; writes each image and its mask")
@@ -55,6 +93,7 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--classes", nargs="+", help="names of the classes to paint; default: all")
     inpaint.add_argument("--defects", type=int, nargs=2, default=(1, 2), metavar=("MIN", "MAX"))
     inpaint.add_argument("--seed", type=int, default=0)
+    add_max_megapixels(inpaint)
     inpaint.add_argument("--overwrite", action="store_true")
     inpaint.set_defaults(run=run_inpaint)
 
@@ -70,10 +109,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_max_megapixels(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that bounds the images that are read."""
+    parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, help="a larger image is an error")
+
+
+def check_seed(seed: int) -> None:
+    """Raise unless a seed can be one."""
+    if seed < 0:
+        raise ValueError(f"--seed must be 0 or more, got {seed}")
+
+
 def run_demo(arguments: argparse.Namespace) -> None:
     """Write the contact sheet and print its path."""
+    check_seed(arguments.seed)
     names = arguments.weights or sorted(bundled_names())
-    images = [read_image(path) for path in arguments.images] if arguments.images else sample_images()
+    images = [read_image(path, arguments.max_megapixels) for path in arguments.images or ()] or sample_images()
     painters = [DefectInpainter.from_pretrained(name) for name in names]
     write_png(arguments.out, contact_sheet(painters, images, arguments.seed))
     print(arguments.out.resolve())
@@ -81,12 +132,12 @@ def run_demo(arguments: argparse.Namespace) -> None:
 
 def run_inpaint(arguments: argparse.Namespace) -> None:
     """Paint every image; the mask holds class index + 1."""
+    check_seed(arguments.seed)
     transform = GANDefectInpaint(
         weights=arguments.weights, classes=arguments.classes, defects_range=tuple(arguments.defects), p=1.0
     )
     for path in arguments.images:
-        if not path.is_file():
-            raise ValueError(f"{path}: no such image")
+        check_header(path, arguments.max_megapixels)
     stems = [path.stem for path in arguments.images]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
@@ -98,7 +149,7 @@ def run_inpaint(arguments: argparse.Namespace) -> None:
     for index, (path, (image_out, mask_out)) in enumerate(
         zip(tqdm(arguments.images, unit="image"), targets, strict=True)
     ):
-        image = read_image(path)
+        image = read_image_file(path)
         transform.set_random_seed(arguments.seed + index)
         result = transform(image=image, mask=np.zeros(image.shape[:2], np.uint8))
         write_png(mask_out, result["mask"])

@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 
 from albu_gan.compositing import contrast
+from albu_gan.image_files import MAX_MEGAPIXELS, check_header
+from albu_gan.image_files import read_image as read_image_file
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.masks import jitter_shape, scale_shape
 from albu_gan.placement import place
-from albu_gan.sheet import around, grid, outline
+from albu_gan.sheet import around, grid, outline, to_rgb
 
 SAMPLES = Path(__file__).parent / "samples"
 CELL_HW = (216, 288)
@@ -28,18 +30,14 @@ def sample_images() -> list[np.ndarray]:
     return [read_image(path) for path in sorted(SAMPLES.glob("*.jpg"))]
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: if there is no such file or it cannot be read.
+        ValueError: if there is no such file, it cannot be read, or is larger than that.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such image")
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path}: not an image that OpenCV can read")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    check_header(path, max_megapixels)
+    return to_rgb(read_image_file(path))
 
 
 def contact_sheet(painters: Sequence[DefectInpainter], images: Sequence[np.ndarray], seed: int) -> np.ndarray:

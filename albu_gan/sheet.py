@@ -64,7 +64,7 @@ def grid(rows: Sequence[Sequence[np.ndarray]], cell_hw: tuple[int, int], titles:
     for y, row in enumerate(rows):
         for x, image in enumerate(row):
             factor = min(cell_h / image.shape[0], cell_w / image.shape[1])
-            height, width = round(image.shape[0] * factor), round(image.shape[1] * factor)
+            height, width = (max(1, round(side * factor)) for side in image.shape[:2])
             method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
             top = header + GAP + y * (cell_h + GAP) + (cell_h - height) // 2
             left = GAP + x * (cell_w + GAP) + (cell_w - width) // 2
@@ -82,7 +82,13 @@ def png_bytes(image: np.ndarray) -> bytes:
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """Write a gray or RGB picture under a temporary name and rename it."""
+    """Write a gray or RGB picture under a temporary name and rename it.
+
+    Raises:
+        ValueError: if something is there that is no file: renamed onto, a device would be lost.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: is a folder or a device; give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(png_bytes(image))

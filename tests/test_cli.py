@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from albu_gan.cli import main
+from albu_gan.cli import explain, main
 
 
 @pytest.fixture
@@ -103,10 +109,116 @@ def test_a_mistake_gives_one_line_and_status_1(
     assert error.startswith("albu-gan: error: ") and len(error.strip().splitlines()) == 1
 
 
-def test_an_unreadable_image_is_named(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
-    assert main(["inpaint", str(tmp_path / "broken.png"), "--out", str(tmp_path / "o"), "--weights", weights]) == 1
-    assert "broken.png: not an image" in capsys.readouterr().err
+def huge_png(side: int) -> bytes:
+    """A PNG of a few bytes that claims to be huge."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
+NOISE = np.random.default_rng(0).integers(80, 170, (90, 120)).astype(np.uint8)
+UNREADABLE = {
+    "text": ("a.png", b"not a picture", "not an image"),
+    "empty": ("a.png", b"", "not an image"),
+    "cut short": ("a.jpg", jpeg(NOISE)[:2000], "cut short"),
+    "16 bits": ("a.png", cv2.imencode(".png", NOISE.astype(np.uint16))[1].tobytes(), "uint16"),
+    "11 megapixels too many": ("a.png", huge_png(10_536), "more than 100; cut it into tiles"),
+    "more pixels than OpenCV takes": ("a.png", huge_png(60_000), "--max-megapixels 3600"),
+}
+
+
+@pytest.mark.parametrize("command", ["inpaint", "demo"])
+@pytest.mark.parametrize(("name", "content", "said"), UNREADABLE.values(), ids=UNREADABLE)
+def test_an_image_that_cannot_be_used_is_named(
+    weights: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+    content: bytes,
+    said: str,
+) -> None:
+    path, out = tmp_path / name, tmp_path / "out.png"
+    path.write_bytes(content)
+    given = [str(path)] if command == "inpaint" else ["--images", str(path)]
+    assert main([command, *given, "--out", str(out), "--weights", weights]) == 1
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith(f"albu-gan: error: {path}: ") and said in error
+    assert not out.is_file() and not list(out.glob("**/*.png"))
+
+
+def test_a_gray_image_stays_gray(weights: str, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "gray.png"), NOISE)
+    assert main(["inpaint", str(tmp_path / "gray.png"), "--out", str(tmp_path / "out"), "--weights", weights]) == 0
+    painted = cv2.imread(str(tmp_path / "out" / "images" / "gray.png"), cv2.IMREAD_UNCHANGED)
+    mask = cv2.imread(str(tmp_path / "out" / "masks" / "gray.png"), cv2.IMREAD_UNCHANGED)
+    assert painted.shape == NOISE.shape and mask.any()
+    assert not ((painted != NOISE) & (mask == 0)).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1)])
+def test_demo_shows_images_of_any_shape(weights: str, tmp_path: Path, shape: tuple[int, int]) -> None:
+    cv2.imwrite(str(tmp_path / "thin.png"), np.resize(NOISE, shape))
+    command = ["demo", "--images", str(tmp_path / "thin.png"), "--out", str(tmp_path / "sheet.png")]
+    assert main([*command, "--weights", weights]) == 0
+    assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system that knows pipes in the file system")
+def test_what_is_no_file_is_neither_read_nor_replaced(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder):
+        assert main(["demo", "--out", str(path), "--weights", weights]) == 1
+        assert main(["inpaint", str(path), "--out", str(tmp_path / "out"), "--weights", weights]) == 1
+        for line in capsys.readouterr().err.splitlines():
+            assert line.startswith(f"albu-gan: error: {path}: is a folder or a device; give ")
+    assert pipe.is_fifo() and sorted(tmp_path.iterdir()) == [folder, pipe]
+
+
+def test_an_output_that_cannot_be_written_is_named(
+    weights: str, photographs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for out in ("file", "file/below"):
+        command = ["inpaint", str(photographs[0]), "--out", str(tmp_path / out), "--weights", weights]
+        assert main(command) == 1
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert str(tmp_path / "file") in error and "give another --out" in error and "Errno" not in error
+    for code, remedy in ((errno.ENOSPC, "free some space"), (errno.EROFS, "a place that is yours")):
+        assert remedy in explain(OSError(code, os.strerror(code), "sheet.png"))
+
+
+@pytest.mark.parametrize("command", [["demo", "--out"], ["inpaint", "photo.png", "--out"]])
+def test_a_seed_below_zero_is_refused(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "out", "--seed", "-1"]) == 1
+    assert capsys.readouterr().err == "albu-gan: error: --seed must be 0 or more, got -1\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a device that is always full")
+def test_a_full_or_closed_output_is_no_traceback() -> None:
+    command = [sys.executable, "-m", "albu_gan", "info"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (
+        1,
+        "albu-gan: error: output: No space left on device; free some space, or write elsewhere\n",
+    )
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout is not None and running.stderr is not None
+    running.stdout.close()
+    assert running.stderr.read() == b"" and running.wait() == 1
+    running.stderr.close()
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from albu_gan.cli import main
 from albu_gan.generate import GenerateError, GenerateSettings, Share, generate
 from albu_gan.generate import folder as folder_module
 from albu_gan.generate.coco import encode_mask
-from albu_gan.generate.images import read_image
+from albu_gan.image_files import read_image
 from training.datasets.coco import CocoDataset
 from training.datasets.folder import FolderDataset
 from training.datasets.rle import decode_counts
@@ -546,8 +546,8 @@ MISTAKES: list[tuple[Callable[[Path], list[str]], list[str]]] = [
     (broken, ["broken.png", "not an image that can be read", "remove or repair"]),
     (cut_short, ["cut.png", "cut short"]),
     (deep, ["deep.png", "uint16", "8 bits"]),
-    (huge, ["huge.png", "30000 x 30000", "900.0 megapixels", "--max-megapixels 900"]),
-    (large, ["part.png", "0.0 megapixels", "--max-megapixels"]),
+    (huge, ["huge.png", "30000 x 30000", "900 megapixels", "--max-megapixels 900"]),
+    (large, ["part.png", "more than 0.001", "--max-megapixels"]),
     (empty, ["no images (.bmp, .jpeg, .jpg, .png, .tif, .tiff)"]),
     (missing, ["images: no such folder"]),
     (strangers, ["'thesis.docx'", "nothing is overwritten", "choose an empty folder"]),
@@ -560,7 +560,8 @@ MISTAKES: list[tuple[Callable[[Path], list[str]], list[str]]] = [
     (lambda _: ["--class-sampling", "rust=1"], ["unknown class 'rust'"]),
     (lambda _: ["--defects-range", "0", "2"], ["--defects-range", "1 <= MIN"]),
     (lambda _: ["--workers", "0"], ["--workers must be at least 1"]),
-    (lambda _: ["-n", "0"], ["-n must be at least 1"]),
+    (lambda _: ["-n", "0"], ["-n must be from 1 to 10000000"]),
+    (lambda _: ["-n", "99999999999999"], ["-n must be from 1 to 10000000", "several folders"]),
     (lambda _: ["--seed", "-1"], ["--seed must be 0 or more"]),
     (lambda _: ["--weights", "./typo"], ["./typo: no such folder"]),
     (lambda _: ["--device", "warp"], ["--device 'warp' cannot be used"]),

@@ -12,6 +12,7 @@ from albu_gan.arguments import MASK_SOURCES
 from albu_gan.generate.run import generate
 from albu_gan.generate.settings import EXTENSIONS, GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
+from albu_gan.image_files import MAX_MEGAPIXELS
 
 
 def add_generate(commands: Any) -> None:
@@ -41,7 +42,7 @@ def add_generate(commands: Any) -> None:
     parser.add_argument("--min-contrast", type=float, default=8.0, help="levels of 255; a fainter defect is drawn anew")
     parser.add_argument("--regions", type=Path, help="folder of PNG masks named like the images: where defects may go")
     parser.add_argument("--ext", choices=EXTENSIONS, default="png", help="of the images; jpg changes every pixel")
-    parser.add_argument("--max-megapixels", type=float, default=100.0, help="a larger image is an error")
+    parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, help="a larger image is an error")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--overwrite", action="store_true", help="replace a data set that has other settings")
     parser.set_defaults(run=run_generate)

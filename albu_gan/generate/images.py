@@ -1,17 +1,14 @@
-"""The images to paint into: finding them, looking at their size before they are decoded, decoding them."""
+"""The images to paint into, and the masks that say where."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from albu_gan.generate.settings import GenerateError
+from albu_gan.image_files import read_image
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
@@ -56,64 +53,6 @@ def find_regions(root: Path, images_root: Path, images: Sequence[Path]) -> list[
     return regions
 
 
-def check_header(path: Path, max_megapixels: float) -> None:
-    """Look at an image's size without decoding it.
-
-    Raises:
-        GenerateError: if it is no image, or has more pixels than allowed.
-    """
-    try:
-        with _no_pixel_limit(), Image.open(path) as image:
-            width, height = image.size
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as err:
-        raise unreadable(path, err) from err
-    if width * height > max_megapixels * 1e6:
-        raise GenerateError(
-            f"{path}: {width} x {height} pixels are {width * height / 1e6:.1f} megapixels, more than "
-            f"{max_megapixels:g}; cut it into tiles, or allow it with --max-megapixels {width * height / 1e6:.0f}"
-        )
-
-
-@contextmanager
-def _no_pixel_limit() -> Iterator[None]:
-    """Let Pillow open the header of any image: the limit is ours, and can be set."""
-    limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Decode an image as it is, gray or colour, turned as its EXIF orientation says.
-
-    Returns:
-        (H, W) or (H, W, 3) uint8, RGB order.
-
-    Raises:
-        GenerateError: if it is missing, cut short, no image, or has more than 8 bits a channel.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as err:
-        raise unreadable(path, err) from err
-    if is_cut_short(content):
-        raise GenerateError(f"{path}: the image is cut short; copy the file again, or remove it")
-    try:
-        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
-    except cv2.error as err:
-        raise unreadable(path, err) from err
-    if image is None:
-        raise GenerateError(f"{path}: not an image that OpenCV can read; remove or repair the file")
-    if image.dtype != np.uint8:
-        raise GenerateError(f"{path}: has {image.dtype} pixels, 8 bits a channel are needed; scale and convert it")
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
 def read_region(path: Path, image_hw: tuple[int, int]) -> np.ndarray:
     """Decode a region mask: (H, W) uint8, nonzero where defects may go.
 
@@ -127,17 +66,3 @@ def read_region(path: Path, image_hw: tuple[int, int]) -> np.ndarray:
             f"{path}: the region is {region.shape[0]} x {region.shape[1]}, its image {image_hw[0]} x {image_hw[1]}"
         )
     return region
-
-
-def is_cut_short(content: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end; OpenCV may fill up what is missing and only warn."""
-    if content.startswith(b"\xff\xd8"):
-        # The scan escapes 0xff bytes, so an end marker (ffd9) after the last start of a scan (ffda) is a real one.
-        return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
-    return content.startswith(b"\x89PNG") and content.rfind(b"IEND") < 0
-
-
-def unreadable(path: Path, err: Exception) -> GenerateError:
-    """Return the error that says why a file could not be read, in one line."""
-    reason = getattr(err, "strerror", None) or " ".join(str(err).split())
-    return GenerateError(f"{path}: not an image that can be read ({reason}); remove or repair the file")

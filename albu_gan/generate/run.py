@@ -17,11 +17,12 @@ import torch
 from tqdm import tqdm
 
 from albu_gan.generate.folder import OutputFolder, reporting_full_disks
-from albu_gan.generate.images import check_header, find_regions, list_images
+from albu_gan.generate.images import find_regions, list_images
 from albu_gan.generate.sample import SampleMaker
 from albu_gan.generate.settings import GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
 from albu_gan.hub import find_weights
+from albu_gan.image_files import check_header
 
 AHEAD = 4  # samples a worker that wait in line
 
@@ -47,7 +48,8 @@ def generate(
         Whether the data set is complete; if not, other shares are still to come.
 
     Raises:
-        GenerateError: if anything about the images or the folder makes it impossible; what is finished is kept.
+        GenerateError: if anything about the settings or the folder makes it impossible; what is finished is kept.
+        ValueError: if an image cannot be read; what is finished is kept.
         WeightsError: if the weights cannot be used.
     """
     if workers < 1:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from albu_gan.generate.coco import encode_mask
-from albu_gan.generate.images import check_header, read_image, read_region
+from albu_gan.generate.images import read_region
 from albu_gan.generate.settings import GenerateError, GenerateSettings
+from albu_gan.image_files import check_header, read_image
 from albu_gan.transform import GANDefectInpaint
 from albu_gan.weights_folder import MODEL, WeightsFolder
 
@@ -69,7 +70,8 @@ class SampleMaker:
         """Paint sample `index`.
 
         Raises:
-            GenerateError: if an image cannot be read, or if no visible defect fits any of many images.
+            GenerateError: if no visible defect fits any of many images, or a region is not of its image's size.
+            ValueError: if an image cannot be read.
         """
         tried: list[int] = []
         for attempt, source in enumerate(self._sources(index)):

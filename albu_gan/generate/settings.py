@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from albu_gan.image_files import MAX_MEGAPIXELS
 from albu_gan.weights_folder import CONFIG, MASKS, MODEL, WeightsFolder
 
+MAX_COUNT = 10_000_000  # samples; their numbers are held in memory
 EXTENSIONS = ("png", "jpg", "bmp", "tif")
 
 
@@ -50,12 +52,14 @@ class GenerateSettings:
     min_contrast: float = 8.0
     regions: Path | None = None
     ext: str = "png"
-    max_megapixels: float = 100.0
+    max_megapixels: float = MAX_MEGAPIXELS
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise GenerateError(f"-n must be at least 1, got {self.count}")
+        if not 1 <= self.count <= MAX_COUNT:
+            raise GenerateError(
+                f"-n must be from 1 to {MAX_COUNT}, got {self.count}; for more, make several folders with other seeds"
+            )
         if self.seed < 0:
             raise GenerateError(f"--seed must be 0 or more, got {self.seed}")
         if self.ext not in EXTENSIONS:
