@@ -22,19 +22,30 @@ T = TypeVar("T")
 class Patience:
     """How long a call goes on waiting; renewed by what arrives, so that a slow line may take its time."""
 
-    def __init__(self, seconds: float | None = None) -> None:
-        self._seconds = ANSWER_SECONDS if seconds is None else seconds
-        self._ends = time.monotonic() + self._seconds
+    def __init__(self) -> None:
+        self._seconds = ANSWER_SECONDS
         self._given_up = threading.Event()
+        self.renew()
 
     @property
     def seconds_left(self) -> float:
         """Seconds until the call is given up."""
         return self._ends - time.monotonic()
 
-    def renew(self) -> None:
-        """Something arrived."""
-        self._ends = time.monotonic() + self._seconds
+    @property
+    def seconds_quiet(self) -> float:
+        """Seconds since something arrived."""
+        return time.monotonic() - self._renewed
+
+    @property
+    def seconds_until_worrying(self) -> float:
+        """Seconds until a person should hear that nothing arrives."""
+        return self._seconds - self.seconds_quiet
+
+    def renew(self, extra: float = 0.0) -> None:
+        """Something arrived; `extra` seconds more than usual may pass before the next thing does."""
+        self._renewed = time.monotonic()
+        self._ends = self._renewed + self._seconds + extra
 
     def give_up(self) -> None:
         """Tell the thread that works to stop as soon as it can."""
@@ -51,15 +62,19 @@ class Patience:
         self.check()
 
 
-def patiently(work: Callable[[Patience], T], seconds: float | None = None) -> T:
+def patiently(work: Callable[[Patience], T], worry: Callable[[Patience], None] | None = None) -> T:
     """Return `work(patience)`, or raise TimeoutError once its patience ends.
+
+    Args:
+        work: what may take long.
+        worry: called once, if nothing has arrived for as long as patience usually lasts, but it is to last longer.
 
     A timeout given to the HTTP client bounds neither the lookup of a name nor the number of addresses tried, and some
     questions are repeated by huggingface_hub: behind a firewall that drops packets, both take minutes. So the work is
     done in a thread, which is left behind if need be.
     """
     answer: Future[T] = Future()
-    patience = Patience(seconds)
+    patience = Patience()
 
     def run() -> None:
         try:
@@ -70,13 +85,17 @@ def patiently(work: Callable[[Patience], T], seconds: float | None = None) -> T:
     threading.Thread(target=run, name=GIVEN_UP, daemon=True).start()
     try:
         while True:
+            left = patience.seconds_left if worry is None else patience.seconds_until_worrying
             try:
-                return answer.result(timeout=max(patience.seconds_left, 0.001))
+                return answer.result(timeout=max(left, 0.001))
             except FutureTimeoutError:
                 if answer.done():
                     raise
                 if patience.seconds_left <= 0:
-                    raise TimeoutError(f"no answer within {patience._seconds:g} s") from None
+                    raise TimeoutError(f"no answer within {patience.seconds_quiet:.0f} s") from None
+                if worry is not None and patience.seconds_until_worrying <= 0:
+                    worry(patience)
+                    worry = None
     finally:
         patience.give_up()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,36 @@ from albu_gan.hub_patience import Patience, attempt, hub_transport_error, patien
 from albu_gan.weights_folder import CARD, WeightsError, WeightsFolder, read_folder, weights_files
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitInfo, HfApi
+    from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-SLOWEST = 100_000  # bytes a second that an upload may take before it is given up
+
+SLOWEST = 100_000  # bytes a second of a line that is waited for
+UNSEEN = 8_000_000  # bytes that the system and a proxy may hold, so that they are read but not yet at the Hub
+
+logger = logging.getLogger(__name__)
+
+
+class UploadFile(io.BufferedReader):
+    """A file on its way to the Hub, which tells how much of it is read for the first time.
+
+    huggingface_hub sends an open file over plain HTTP, whether or not its second transport (hf_xet) is installed: what
+    hf_xet does meanwhile cannot be seen, and it goes on trying for minutes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.on_progress: Callable[[int], None] | None = None
+        self._furthest = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on; a repetition from the start is no progress."""
+        data = super().read(size)
+        if self.on_progress is not None:
+            position = self.tell()
+            self.on_progress(max(position - self._furthest, 0))
+            self._furthest = max(position, self._furthest)
+        return data
 
 
 def push_folder(
@@ -37,26 +64,11 @@ def push_folder(
     import huggingface_hub as hub
     from huggingface_hub import errors
 
-    folder = read_folder(path, str(path))
+    folder, paths = read_folder(path, str(path)), weights_files(path)
     api = hub.HfApi(token=checked_token(token))
-    files = {file.name: file.read_bytes() if file.name == CARD else file for file in weights_files(path)}
-    seconds = hub_patience.ANSWER_SECONDS + sum(file.stat().st_size for file in weights_files(path)) / SLOWEST
     try:
         repo_id = patiently(lambda patience: _make_repository(api, repo_id, private, patience))
-        if isinstance(files.get(CARD), bytes):
-            files[CARD] = card_for(folder, repo_id)
-        operations = [
-            hub.CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in files.items()
-        ]
-
-        def commit() -> CommitInfo:  # what was taken already is not made twice
-            return api.create_commit(repo_id, operations, commit_message=commit_message, repo_type="model")
-
-        with _first_trouble() as trouble:
-            try:
-                info = patiently(lambda patience: attempt(commit, patience), seconds)
-            except TimeoutError as err:
-                raise TimeoutError(f"{err}{''.join(f'; {line}' for line in trouble[:1])}") from err
+        info = _publish(api, folder, paths, repo_id, commit_message)
     except errors.LocalTokenNotFoundError as err:
         raise WeightsError(f"{repo_id}: token=True but none is stored; log in (hf auth login)") from err
     except errors.HfHubHTTPError as err:
@@ -82,6 +94,63 @@ def _make_repository(api: HfApi, repo_id: str, private: bool | None, patience: P
                 "Hub, or choose another name"
             )
     return url.repo_id
+
+
+def _publish(api: HfApi, folder: WeightsFolder, paths: Sequence[Path], repo_id: str, commit_message: str) -> CommitInfo:
+    """Upload and commit the files of a folder; each step is given up when nothing of it gets on."""
+    from huggingface_hub import CommitOperationAdd
+
+    def worry(patience: Patience) -> None:
+        reason = "".join(f" ({line})" for line in trouble[:1])
+        logger.warning(
+            "%s: nothing has moved for %.0f s%s. A slow line may need it: this waits another %.0f s. Or press Ctrl+C "
+            "and try again later: nothing is published before all is there, and what has arrived is not sent twice",
+            repo_id,
+            patience.seconds_quiet,
+            reason,
+            patience.seconds_left,
+        )
+
+    with ExitStack() as opened, _first_trouble() as trouble:
+        operations = []
+        for path in paths:
+            content = card_for(folder, repo_id) if path.name == CARD else opened.enter_context(UploadFile(path))
+            operations.append(CommitOperationAdd(path_in_repo=path.name, path_or_fileobj=content))
+        try:
+            patiently(lambda patience: _upload(api, repo_id, operations, patience), worry)
+            return patiently(lambda patience: _commit(api, repo_id, operations, commit_message, patience), worry)
+        except TimeoutError as err:
+            raise TimeoutError(f"{err}{''.join(f'; {line}' for line in trouble[:1])}") from err
+
+
+def _upload(api: HfApi, repo_id: str, operations: Sequence[CommitOperationAdd], patience: Patience) -> None:
+    """Send the large files, of which nobody sees anything before the commit."""
+    _renewing(operations, patience)
+    attempt(lambda: api.preupload_lfs_files(repo_id, operations, repo_type="model", free_memory=False), patience)
+
+
+def _commit(
+    api: HfApi, repo_id: str, operations: Sequence[CommitOperationAdd], message: str, patience: Patience
+) -> CommitInfo:
+    """Make what was sent, and the small files, a commit."""
+    _renewing(operations, patience)
+    return attempt(lambda: api.create_commit(repo_id, operations, commit_message=message, repo_type="model"), patience)
+
+
+def _renewing(operations: Sequence[CommitOperationAdd], patience: Patience) -> None:
+    """Let what is read of the files from now on renew a patience, by as long as a slow line needs to send it."""
+    sent = 0
+
+    def progress(count: int) -> None:
+        nonlocal sent
+        sent += count
+        patience.check()
+        if count:
+            patience.renew(extra=min(sent, UNSEEN) / SLOWEST)
+
+    for operation in operations:
+        if isinstance(operation.path_or_fileobj, UploadFile):
+            operation.path_or_fileobj.on_progress = progress
 
 
 def card_for(folder: WeightsFolder, repo_id: str) -> bytes:
@@ -111,11 +180,17 @@ def _first_trouble() -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             lines.append(record.getMessage().splitlines()[0])
 
+    def of_interest(record: logging.LogRecord) -> bool:
+        return "Xet" not in record.getMessage()  # that an open file goes over plain HTTP is meant to be so
+
     lines: list[str] = []
     handler = Collect(logging.WARNING)
-    logger = logging.getLogger("huggingface_hub.utils._http")
-    logger.addHandler(handler)
+    repeating = logging.getLogger("huggingface_hub.utils._http")
+    choosing = logging.getLogger("huggingface_hub._commit_api")
+    repeating.addHandler(handler)
+    choosing.addFilter(of_interest)
     try:
         yield lines
     finally:
-        logger.removeHandler(handler)
+        repeating.removeHandler(handler)
+        choosing.removeFilter(of_interest)

@@ -23,6 +23,8 @@ OTHER_TOKEN = "hf_stranger"  # a valid account without rights
 
 LARGE = ".safetensors"  # suffix of what is kept in large file storage, at another address
 
+UPLOAD_PART = 1 << 18  # bytes of a large upload that are read at a time where it is read slowly
+
 Files = dict[str, bytes]
 
 
@@ -50,6 +52,8 @@ class Faults:
     cut: str = ""  # a file whose connection breaks off after half its bytes
     stall: str = ""  # a file of which nothing comes after the first byte
     trickle: str = ""  # a file that comes a byte at a time
+    deaf_after: int | None = None  # bytes of a large upload after which nothing more is read
+    reads_slowly: float = 0.0  # seconds between two parts of a large upload
     corrupt: str = ""  # a file with one bit turned over
     commit_sent: str = ""  # X-Repo-Commit of every file, whatever was asked for
 
@@ -163,7 +167,22 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._post)
 
     def do_PUT(self) -> None:
+        faults = self.server.hub.faults
+        if faults.deaf_after is not None:
+            self.rfile.read(faults.deaf_after)
+            self.server.hub.requests.append(f"deaf to {self.path}")
+            self.server.hub.stopping.wait(30)
+            self.close_connection = True
+            return
         size, chunked = self.headers.get("Content-Length"), b""
+        if size is not None and faults.reads_slowly:
+            while len(chunked) < int(size):
+                self.server.hub.stopping.wait(faults.reads_slowly)
+                chunked += self.rfile.read(min(UPLOAD_PART, int(size) - len(chunked)))
+            size = None
+            self._body = chunked
+            self._answer(self._put)
+            return
         while size is None and (length := int(self.rfile.readline(), 16)):
             chunked += self.rfile.read(length)
             self.rfile.readline()

@@ -29,6 +29,7 @@ from huggingface_hub.utils import close_session
 
 from albu_gan import DefectInpainter, GANDefectInpaint, WeightsError, hub, hub_fetch, hub_patience
 from albu_gan.hub import find_weights
+from albu_gan.hub_push import UploadFile
 from albu_gan.weights_folder import CARD, CONFIG, MASKS, MODEL
 
 # What huggingface_hub does when it uploads a large file; its HTTP client would have it otherwise.
@@ -53,7 +54,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # the stand-in has no such storage
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "hf" / "token"))
     # What huggingface_hub repeats, it repeats at once; the waits that users meet are measured where a test says so.
@@ -750,6 +750,55 @@ def test_a_push_that_is_not_taken_is_given_up_in_time_and_publishes_nothing(
     server.faults = Faults()
     transform.push_to_hub("org/new", token=TOKEN)
     assert server.files("org/new") == read_files(Path(weights))
+
+
+@pytest.mark.parametrize("has_xet", [False, True])
+def test_a_push_goes_over_plain_http_whether_or_not_xet_is_installed_and_says_nothing_of_it(
+    server: HubServer, weights: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], has_xet: bool
+) -> None:
+    monkeypatch.setattr("huggingface_hub._commit_api.is_xet_available", lambda: has_xet)
+    GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN)
+    assert server.files("org/new") == read_files(Path(weights))
+    assert server.asked_for("xet") == [] and "Xet" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("deaf_after", [1, 100_000])
+def test_an_upload_that_stalls_says_so_and_is_given_up(
+    server: HubServer, weights: str, caplog: pytest.LogCaptureFixture, deaf_after: int
+) -> None:
+    server.faults = Faults(deaf_after=deaf_after)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub_patience, "ANSWER_SECONDS", 1.0)
+        start = time.monotonic()
+        message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN))
+    assert message.startswith("org/new: not published") and "try again" in message
+    (worry,) = [record for record in caplog.records if record.name == "albu_gan.hub_push"]
+    assert "Ctrl+C" in worry.getMessage() and worry.created < time.time() - (time.monotonic() - start) + 3
+    assert server.files("org/new") == {}
+
+
+def test_a_line_that_is_slow_to_upload_may_take_its_time(
+    server: HubServer, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_patience, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("hub_server.UPLOAD_PART", 1 << 16)
+    server.faults = Faults(reads_slowly=0.4)
+    start = time.monotonic()
+    GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN)
+    assert time.monotonic() - start > 1.5
+    assert server.files("org/new") == read_files(Path(weights))
+
+
+def test_a_repetition_of_an_upload_is_no_progress(weights: str) -> None:
+    told: list[int] = []
+    with UploadFile(Path(weights) / MODEL) as file:
+        file.on_progress = told.append
+        for _ in range(2):
+            file.seek(0)
+            while file.read(1 << 16):
+                pass
+    size = (Path(weights) / MODEL).stat().st_size
+    assert sum(told) == size and sum(told[: len(told) // 2]) == size
 
 
 def test_a_push_replaces_the_files_in_one_commit_and_may_be_repeated(server: HubServer, tmp_path: Path) -> None:
