@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = build_parser().parse_args(argv)
     try:
-        arguments.run(arguments)
-        sys.stdout.flush()
+        with _ending_when_terminated():
+            arguments.run(arguments)
+            sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has seen enough: `albu-gan info NAME | head -3`
         _drop_output()
         return 1
@@ -45,10 +49,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("albu-gan: error: out of memory; give smaller images", file=sys.stderr)
         return 1
+    except Terminated:
+        print("albu-gan: terminated", file=sys.stderr)
+        return 143
     except KeyboardInterrupt:
         print("albu-gan: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, from `kill`, a container or a batch system: end as with Ctrl+C, with nothing left behind."""
+
+
+@contextmanager
+def _ending_when_terminated() -> Iterator[None]:
+    """Raise `Terminated` inside the block when SIGTERM comes, unless someone else takes care of that signal."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(number: int, frame: object) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def explain(err: OSError) -> str:

@@ -273,7 +273,10 @@ def is_alive(group: int) -> bool:
     return True
 
 
-def test_interrupted_by_the_keyboard_it_says_that_it_can_go_on(
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_or_terminated_it_says_that_it_can_go_on(
+    number: int,
+    status: int,
     whole: Files,
     photographs: Path,
     weights: str,
@@ -285,13 +288,13 @@ def test_interrupted_by_the_keyboard_it_says_that_it_can_go_on(
 
     def interrupt(self: Any, sample: Any) -> None:
         if sample.record["index"] == 3:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         write(self, sample)
 
     monkeypatch.setattr(folder_module.OutputFolder, "write", interrupt)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
     try:
-        assert main(command(photographs, tmp_path / "out", weights)) == 130
+        assert main(command(photographs, tmp_path / "out", weights)) == status
     finally:
         signal.signal(signal.SIGINT, before)
     assert "goes on where it stopped" in capsys.readouterr().err
