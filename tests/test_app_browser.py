@@ -210,6 +210,8 @@ def test_draw_paint_and_download(
     page.click('#canvas [data-do="redo"]')
     page.wait(lambda: page.pixels("crack") == sampled)
     page.look("painted")
+    scrolled = "return [...document.querySelectorAll('#samples, #samples *')].filter(part => part.scrollTop).length"
+    assert browser.execute_script(scrolled) == 0  # the label above the samples is whole
 
     files = {}
     for name in ("image", "mask", "clean", "snippet"):
@@ -273,7 +275,7 @@ def test_bad_files_are_explained_and_the_page_goes_on(browser: Chrome, address: 
     page = Page(browser, address)
     page.click("#sample")
     page.wait(lambda: any("Load an image or pick a sample first" in toast.text for toast in page.all(".toast-body")))
-    for name, said in (("broken", "Broken.png is not an image"), ("huge", "this app takes 16")):
+    for name, said in (("broken", "broken.png is not an image"), ("huge", "this app takes 16")):
         for clear in page.all('#upload button[aria-label="Clear"], #upload button[aria-label="Remove this file"]')[:1]:
             clear.click()
         page.wait(lambda: page.all("#upload input[type=file]"))

@@ -426,10 +426,15 @@ def _explained(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*arguments, **named)
         except (ValueError, TypeError, OSError) as err:
-            text = str(err)
-            raise gr.Error(text[:1].upper() + text[1:] + ".", title="Not possible", print_exception=False) from err
+            raise gr.Error(_sentence(str(err)), title="Not possible", print_exception=False) from err
 
     return run
+
+
+def _sentence(text: str) -> str:
+    """Make a message a sentence; what starts with a file's name starts with it as it is written."""
+    is_file = "." in text.partition(" ")[0]
+    return f"{text if is_file else text[:1].upper() + text[1:]}."
 
 
 def _loaded(session: Session) -> Scene:
