@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
 from albu_gan.generators import DefectGenerator
+from albu_gan.generators.packed import packed
 from albu_gan.generators.skeleton import build_skeleton
 from albu_gan.hub import find_weights
 from albu_gan.hub_push import push_folder
@@ -50,6 +51,7 @@ class Draw:
 class _Loaded:
     network: DefectGenerator
     bank: MaskBank
+    paint: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # see `DefectGenerator.paint`
 
 
 _CACHE: dict[tuple[str, str], _Loaded] = {}
@@ -225,13 +227,11 @@ class DefectInpainter:
         Returns:
             (N, C, S, S) float32, what is to be added, in units of the full range of the image; 0 outside.
         """
-        network = self.network
+        paint = self._loaded().paint
         with torch.inference_mode(), torch.autocast(window.device.type, enabled=False):
-            class_masks = torch.zeros((len(window), len(self.class_names), *inside.shape[1:]), device=window.device)
-            class_masks[torch.arange(len(window)), torch.tensor(list(classes))] = inside.float()
-            residual, alpha = network(window, class_masks, z)
-            added: Tensor = residual * alpha * inside[:, None] * 0.5
-            return added
+            present = torch.zeros(len(window), len(self.class_names))
+            present[torch.arange(len(window)), torch.tensor(list(classes))] = 1
+            return paint(window, inside.float(), present.to(window.device), z)
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, class_name: str, seed: int = 0, strength: float = 1.0
@@ -340,4 +340,4 @@ def _load(folder: WeightsFolder, device: str) -> _Loaded:
         bank = MaskBank.load(folder.path / MASKS, folder.config.generator.num_classes)
     except ValueError as err:
         raise WeightsError(str(err)) from err
-    return _Loaded(network, bank)
+    return _Loaded(network, bank, packed(network) if device == "cpu" else network.paint)
