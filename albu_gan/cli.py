@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from albu_gan.app.launch import add_arguments as add_app_arguments
 from albu_gan.demo import contact_sheet, read_image, sample_images
-from albu_gan.generate.command import add_generate
+from albu_gan.generate.command import add_backend, add_generate
 from albu_gan.hub import bundled_names, find_weights
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import write_png
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ValueError, TypeError, OSError) as err:
+    except (ValueError, TypeError, OSError, ImportError) as err:
         print(f"albu-gan: error: {err}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--classes", nargs="+", help="names of the classes to paint; default: all")
     inpaint.add_argument("--defects", type=int, nargs=2, default=(1, 2), metavar=("MIN", "MAX"))
     inpaint.add_argument("--seed", type=int, default=0)
+    add_backend(inpaint)
     inpaint.add_argument("--overwrite", action="store_true")
     inpaint.set_defaults(run=run_inpaint)
 
@@ -82,7 +83,11 @@ def run_demo(arguments: argparse.Namespace) -> None:
 def run_inpaint(arguments: argparse.Namespace) -> None:
     """Paint every image; the mask holds class index + 1."""
     transform = GANDefectInpaint(
-        weights=arguments.weights, classes=arguments.classes, defects_range=tuple(arguments.defects), p=1.0
+        weights=arguments.weights,
+        classes=arguments.classes,
+        defects_range=tuple(arguments.defects),
+        backend=arguments.backend,
+        p=1.0,
     )
     for path in arguments.images:
         if not path.is_file():

@@ -36,6 +36,7 @@ class GenerateSettings:
         ext: format of the images that are written: "png", "bmp" and "tif" keep every pixel, "jpg" does not.
         max_megapixels: an image larger than this is an error, in millions of pixels.
         device: torch device of the network.
+        backend: "torch" or "onnx".
     """
 
     images: Path
@@ -52,6 +53,7 @@ class GenerateSettings:
     ext: str = "png"
     max_megapixels: float = 100.0
     device: str = "cpu"
+    backend: str = "torch"
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -78,6 +80,7 @@ class GenerateSettings:
             "min_contrast": self.min_contrast,
             "region_key": None if self.regions is None else "region",
             "device": self.device,
+            "backend": self.backend,
             "p": 1.0,
         }
 
@@ -105,6 +108,7 @@ class GenerateSettings:
             "min_contrast": self.min_contrast,
             "ext": self.ext,
             "device": self.device,
+            "backend": self.backend,
             "images": len(images),
             "images_listing_sha256": _listing(self.images, images),
             "regions_listing_sha256": None if self.regions is None else _listing(self.regions, regions),
