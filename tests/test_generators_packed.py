@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -106,20 +107,20 @@ def test_a_packed_convolution_convolves(kernel: int, stride: int, batch: int, si
     torch.testing.assert_close(out.permute(0, 3, 1, 2), layer(x.permute(0, 3, 1, 2)), rtol=1e-5, atol=1e-5)
 
 
-class _Ops:
-    """oneDNN's functions in a torch that has them otherwise, or not."""
-
-    class mkldnn:
-        @staticmethod
-        def _reorder_convolution_weight(*args: Any) -> Tensor:
-            return torch.zeros(1)
-
-        @staticmethod
-        def _convolution_pointwise(x: Tensor, packed: Tensor, bias: Tensor, *args: Any) -> Tensor:
-            return F.conv2d(x, torch.zeros(len(bias), x.shape[1], 3, 3), bias, padding=1)
+def wrong_convolution(x: Tensor, packed: Tensor, bias: Tensor, *args: Any) -> Tensor:
+    return F.conv2d(x, torch.zeros(len(bias), x.shape[1], 3, 3), bias, padding=1)
 
 
-@pytest.mark.parametrize("ops", [_Ops, object])
+#: oneDNN's functions in a torch in which they do something else.
+WRONG_OPS = SimpleNamespace(
+    mkldnn=SimpleNamespace(
+        _reorder_convolution_weight=lambda *args: torch.zeros(1),
+        _convolution_pointwise=SimpleNamespace(default=wrong_convolution),
+    )
+)
+
+
+@pytest.mark.parametrize("ops", [WRONG_OPS, object()])
 def test_without_the_functions_of_onednn_or_with_wrong_ones_convolutions_are_torchs(
     ops: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,13 +46,14 @@ class PackedConv:
         self.pointwise = weight.shape[-1] == 1 and stride == 1
         self.packed: Tensor | None = None
         if self.pointwise:
-            self.weight = weight[:, :, 0, 0].contiguous()
+            self.weight = weight[:, :, 0, 0].t().contiguous()
             return
         self.weight = weight.contiguous(memory_format=torch.channels_last)
         # What torch's own compiler calls, and nothing that torch promises: taken if it is there and right.
         example = torch.linspace(-1, 1, weight.shape[1] * 64).view(1, 8, 8, -1)
         expected = self(example)
         try:
+            self.convolve = torch.ops.mkldnn._convolution_pointwise.default  # which saves a search at each call
             self.packed = torch.ops.mkldnn._reorder_convolution_weight(
                 weight.contiguous(), self.padding, self.stride, [1, 1], 1, [1, weight.shape[1], size, size]
             )
@@ -64,14 +65,12 @@ class PackedConv:
     def __call__(self, x: Tensor) -> Tensor:
         """Convolve."""
         if self.pointwise:
-            return F.linear(x, self.weight, self.bias)
+            return torch.addmm(self.bias, x.view(-1, x.shape[-1]), self.weight).view(*x.shape[:-1], -1)
         x = x.permute(0, 3, 1, 2)
         if self.packed is None:
             out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding)
         else:
-            out = torch.ops.mkldnn._convolution_pointwise(
-                x, self.packed, self.bias, self.padding, self.stride, [1, 1], 1, "none", [], ""
-            )
+            out = self.convolve(x, self.packed, self.bias, self.padding, self.stride, [1, 1], 1, "none", [], "")
         return out.permute(0, 2, 3, 1).contiguous()
 
 
