@@ -52,7 +52,7 @@ $(VENV)/package: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/everything: $(VENV)/bin/python pyproject.toml
-	$(BIN)/python -m pip install -q -e ".[train,app,test,docs]"
+	$(BIN)/python -m pip install -q -e ".[train,app,onnx,test,docs]"
 	@touch $@ $(VENV)/package
 
 # AlbumentationsX has the same import name: it lies beside the environment and is put before it by the tests that want it.

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from albu_gan.app.launch import add_arguments as add_app_arguments
 from albu_gan.demo import contact_sheet, read_image, sample_images
-from albu_gan.generate.command import add_generate
+from albu_gan.generate.command import add_backend, add_generate
 from albu_gan.hub import bundled_names, find_weights
 from albu_gan.image_files import MAX_MEGAPIXELS, check_header
 from albu_gan.image_files import read_image as read_image_file
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_output()
         print(f"albu-gan: error: {explain(err)}", file=sys.stderr)
         return 1
-    except (ValueError, TypeError) as err:
+    except (ValueError, TypeError, ImportError) as err:
         print(f"albu-gan: error: {err}", file=sys.stderr)
         return 1
     except MemoryError:
@@ -123,6 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--defects", type=int, nargs=2, default=(1, 2), metavar=("MIN", "MAX"))
     inpaint.add_argument("--seed", type=int, default=0)
     add_max_megapixels(inpaint)
+    add_backend(inpaint)
     inpaint.add_argument("--overwrite", action="store_true")
     inpaint.set_defaults(run=run_inpaint)
 
@@ -163,7 +164,11 @@ def run_inpaint(arguments: argparse.Namespace) -> None:
     """Paint every image; the mask holds class index + 1."""
     check_seed(arguments.seed)
     transform = GANDefectInpaint(
-        weights=arguments.weights, classes=arguments.classes, defects_range=tuple(arguments.defects), p=1.0
+        weights=arguments.weights,
+        classes=arguments.classes,
+        defects_range=tuple(arguments.defects),
+        backend=arguments.backend,
+        p=1.0,
     )
     for path in arguments.images:
         check_header(path, arguments.max_megapixels)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from torch import Tensor
 
 from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
 from albu_gan.generators import DefectGenerator
+from albu_gan.generators.packed import packed
 from albu_gan.generators.skeleton import build_skeleton
 from albu_gan.hub import find_weights
 from albu_gan.hub_push import push_folder
 from albu_gan.masks import MaskBank, Origin
+from albu_gan.onnx_backend import OnnxPainter, check_backend
 from albu_gan.weights_folder import MASKS, MODEL, WeightsError, WeightsFolder, copy_folder, read_folder
 
 MAX_WINDOWS = 64  # that go through the network at once, so that a mask of specks does not fill the memory
@@ -48,11 +51,12 @@ class Draw:
 
 @dataclass(frozen=True)
 class _Loaded:
-    network: DefectGenerator
+    network: DefectGenerator | None  # None if something else paints
     bank: MaskBank
+    paint: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # see `DefectGenerator.paint`
 
 
-_CACHE: dict[tuple[str, str], _Loaded] = {}
+_CACHE: dict[tuple[str, str, str], _Loaded] = {}
 _LOCK = threading.Lock()
 _PROCESS = os.getpid()  # that last used the cache
 
@@ -70,16 +74,23 @@ class DefectInpainter:
     """Paints a defect of a given class into a given mask.
 
     The network and the mask bank are loaded on first use and shared by every inpainter of the process that names the
-    same folder and device.
+    same folder, device and backend.
 
     Args:
         folder: a checked weights folder.
         device: a torch device, "cpu" or "cuda:0", say.
+        backend: "torch", or "onnx": ONNX Runtime, faster on the CPU, the same pixels within a level of 255. On
+            first use the network is exported, checked against torch and kept in a cache folder.
+
+    Raises:
+        ValueError: if there is no such backend, or it is "onnx" and the device not "cpu".
+        ImportError: if it is "onnx" and ONNX Runtime is not installed.
     """
 
-    def __init__(self, folder: WeightsFolder, device: str = "cpu") -> None:
+    def __init__(self, folder: WeightsFolder, device: str = "cpu", backend: str = "torch") -> None:
         self.folder = folder
         self.device = device
+        self.backend = check_backend(backend, device)
 
     @classmethod
     def from_pretrained(
@@ -91,12 +102,13 @@ class DefectInpainter:
         cache_dir: str | os.PathLike[str] | None = None,
         local_files_only: bool = False,
         device: str = "cpu",
+        backend: str = "torch",
     ) -> DefectInpainter:
         """Find weights by bundled name, folder or Hub repository; see `albu_gan.hub.find_weights`."""
         folder = find_weights(
             name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
         )
-        return cls(folder, device)
+        return cls(folder, device, backend)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the weights folder: generator, mask bank, config, card and its pictures.
@@ -153,8 +165,9 @@ class DefectInpainter:
 
     @property
     def network(self) -> DefectGenerator:
-        """The generator, in evaluation mode on its device."""
-        return self._loaded().network
+        """The generator, in evaluation mode on its device, whatever backend paints."""
+        network = self._loaded().network
+        return DefectInpainter(self.folder, self.device).network if network is None else network
 
     def _loaded(self) -> _Loaded:
         global _PROCESS
@@ -163,11 +176,11 @@ class DefectInpainter:
             # and a forward that waits for it hangs.
             torch.set_num_threads(1)
             _PROCESS = os.getpid()
-        key = (str(self.folder.path.resolve()), self.device)
+        key = (str(self.folder.path.resolve()), self.device, self.backend)
         if key not in _CACHE:
             with _LOCK:
                 if key not in _CACHE:
-                    _CACHE[key] = _load(self.folder, self.device)
+                    _CACHE[key] = _load(self.folder, self.device, self.backend)
         return _CACHE[key]
 
     def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
@@ -225,13 +238,11 @@ class DefectInpainter:
         Returns:
             (N, C, S, S) float32, what is to be added, in units of the full range of the image; 0 outside.
         """
-        network = self.network
+        paint = self._loaded().paint
         with torch.inference_mode(), torch.autocast(window.device.type, enabled=False):
-            class_masks = torch.zeros((len(window), len(self.class_names), *inside.shape[1:]), device=window.device)
-            class_masks[torch.arange(len(window)), torch.tensor(list(classes))] = inside.float()
-            residual, alpha = network(window, class_masks, z)
-            added: Tensor = residual * alpha * inside[:, None] * 0.5
-            return added
+            present = torch.zeros(len(window), len(self.class_names))
+            present[torch.arange(len(window)), torch.tensor(list(classes))] = 1
+            return paint(window, inside.float(), present.to(window.device), z)
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, class_name: str, seed: int = 0, strength: float = 1.0
@@ -311,11 +322,8 @@ def window_mask(draw: Draw, window: Window) -> np.ndarray:
     return extract_mask(draw.mask, shifted)
 
 
-def _load(folder: WeightsFolder, device: str) -> _Loaded:
+def _load(folder: WeightsFolder, device: str, backend: str) -> _Loaded:
     """Read network and mask bank, strictly."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     checked, now = folder.config, read_folder(folder.path, folder.name, folder.commit).config
     if (now.generator, now.class_names, now.window_sizes) != (
         checked.generator,
@@ -323,6 +331,24 @@ def _load(folder: WeightsFolder, device: str) -> _Loaded:
         checked.window_sizes,
     ):
         raise WeightsError(f"{folder.path}: holds other weights than when it was opened; build the transform anew")
+    network: DefectGenerator | None = None
+    if backend == "torch":
+        network = _load_network(folder, device)
+        paint = packed(network) if torch.device(device).type == "cpu" else network.paint
+    else:
+        paint = OnnxPainter(folder.path / MODEL, checked.generator, partial(_load_network, folder, device))
+    try:
+        bank = MaskBank.load(folder.path / MASKS, folder.config.generator.num_classes)
+    except ValueError as err:
+        raise WeightsError(str(err)) from err
+    return _Loaded(network, bank, paint)
+
+
+def _load_network(folder: WeightsFolder, device: str) -> DefectGenerator:
+    """Read the network, strictly."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     path = folder.path / MODEL
     network = build_skeleton(folder.config.generator)
     try:
@@ -335,9 +361,4 @@ def _load(folder: WeightsFolder, device: str) -> _Loaded:
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()}, strict=True, assign=True)
     network.requires_grad_(False).eval()
     layout: Any = {"memory_format": torch.channels_last}
-    network = network.to(torch.device(device)).to(**layout)
-    try:
-        bank = MaskBank.load(folder.path / MASKS, folder.config.generator.num_classes)
-    except ValueError as err:
-        raise WeightsError(str(err)) from err
-    return _Loaded(network, bank)
+    return network.to(torch.device(device)).to(**layout)

@@ -13,6 +13,7 @@ from albu_gan.generate.run import generate
 from albu_gan.generate.settings import EXTENSIONS, GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
 from albu_gan.image_files import MAX_MEGAPIXELS
+from albu_gan.onnx_backend import BACKENDS
 
 
 def add_generate(commands: Any) -> None:
@@ -44,8 +45,19 @@ def add_generate(commands: Any) -> None:
     parser.add_argument("--ext", choices=EXTENSIONS, default="png", help="of the images; jpg changes every pixel")
     parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, help="a larger image is an error")
     parser.add_argument("--device", default="cpu")
+    add_backend(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a data set that has other settings")
     parser.set_defaults(run=run_generate)
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says what paints."""
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="torch",
+        help="what paints: torch, or ONNX Runtime, which is faster on a CPU",
+    )
 
 
 def run_generate(arguments: argparse.Namespace) -> None:
@@ -65,6 +77,7 @@ def run_generate(arguments: argparse.Namespace) -> None:
         ext=arguments.ext,
         max_megapixels=arguments.max_megapixels,
         device=arguments.device,
+        backend=arguments.backend,
     )
     share = Share.from_environment()
     first_here = os.environ.get("LOCAL_RANK", "0") == "0"

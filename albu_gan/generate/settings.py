@@ -38,6 +38,7 @@ class GenerateSettings:
         ext: format of the images that are written: "png", "bmp" and "tif" keep every pixel, "jpg" does not.
         max_megapixels: an image larger than this is an error, in millions of pixels.
         device: torch device of the network.
+        backend: "torch" or "onnx".
     """
 
     images: Path
@@ -54,6 +55,7 @@ class GenerateSettings:
     ext: str = "png"
     max_megapixels: float = MAX_MEGAPIXELS
     device: str = "cpu"
+    backend: str = "torch"
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= MAX_COUNT:
@@ -82,6 +84,7 @@ class GenerateSettings:
             "min_contrast": self.min_contrast,
             "region_key": None if self.regions is None else "region",
             "device": self.device,
+            "backend": self.backend,
             "p": 1.0,
         }
 
@@ -109,6 +112,7 @@ class GenerateSettings:
             "min_contrast": self.min_contrast,
             "ext": self.ext,
             "device": self.device,
+            "backend": self.backend,
             "images": len(images),
             "images_listing_sha256": _listing(self.images, images),
             "regions_listing_sha256": None if self.regions is None else _listing(self.regions, regions),

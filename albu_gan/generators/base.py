@@ -36,6 +36,22 @@ class DefectGenerator(nn.Module):
         """
         raise NotImplementedError
 
+    def paint(self, window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
+        """Say what to add to windows that have one class each.
+
+        Args:
+            window: (B, C, H, W) float in [-1, 1].
+            inside: (B, H, W) float, 1 where the defect goes, else 0.
+            present: (B, K) float, 1 for the class of the window, else 0.
+            z: (B, latent_dim) float, standard normal.
+
+        Returns:
+            (B, C, H, W) float, in units of the full range of the image; 0 outside.
+        """
+        residual, alpha = self(window, present[:, :, None, None] * inside[:, None], z)
+        added: Tensor = residual * alpha * inside[:, None] * 0.5
+        return added
+
     def class_inputs(self) -> dict[str, int]:
         """Say where classes enter, so that weights can be taken over to other classes.
 
