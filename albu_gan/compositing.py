@@ -72,7 +72,7 @@ def extract(image: np.ndarray, window: Window) -> np.ndarray:
         return np.dstack([extract(image[:, :, i : i + 4], window) for i in range(0, image.shape[2], 4)])
     inner, side, outside = image, window.side, []
     for axis, start in enumerate((window.top, window.left)):
-        if 0 <= start and start + side <= image.shape[axis]:
+        if start >= 0 and start + side <= image.shape[axis]:
             inner = inner[(slice(None),) * axis + (slice(start, start + side),)]
         else:
             outside.append((axis, mirrored(start, side, image.shape[axis])))
