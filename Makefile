@@ -36,11 +36,16 @@ types: $(VENV)/everything
 docs: $(VENV)/everything
 	$(BIN)/python docs/tables.py
 	$(BIN)/python docs/cost.py
+	$(BIN)/python -m benchmarks report
 	$(BIN)/python docs/gallery/page.py
 	$(BIN)/mkdocs build --strict
 
+# About ten minutes; on a machine with nothing else to do.
 bench: $(VENV)/everything
-	$(BIN)/python docs/benchmark/speed.py
+	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks report
+	$(BIN)/python docs/tables.py
+	$(BIN)/python docs/cost.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || (echo "albu-gan needs Python 3.10 or newer: make PYTHON=python3.12" && exit 1)

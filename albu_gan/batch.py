@@ -15,6 +15,7 @@ from albu_gan import arguments
 from albu_gan.compositing import choose_window
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter, Draw, window_mask
+from albu_gan.placement import Occupancy
 from albu_gan.sampling import LATENT_REDRAWS, SHAPE_REDRAWS, DefectSampler, class_probabilities
 from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual_at
 
@@ -201,7 +202,7 @@ class BatchDefectInpaint(nn.Module):
 
     def _draw(
         self, sampler: DefectSampler, images: Tensor, masks: Tensor | None, regions: Tensor | None
-    ) -> tuple[list[_Placed], dict[int, np.ndarray]]:
+    ) -> tuple[list[_Placed], dict[int, Occupancy]]:
         """Decide what is painted; also return what is taken in every image that is painted."""
         blocked: Tensor | None = None if regions is None else regions == 0
         if masks is not None and self.avoid_existing:
@@ -215,7 +216,7 @@ class BatchDefectInpaint(nn.Module):
         for sample in range(len(images)):
             if self.rng.random() >= self.p:
                 continue
-            part = closed[sample] if closed is not None and closed[sample].any() else None
+            part = None if closed is None else closed[sample]
             found, taken[sample] = sampler.draw((height, width), part, self.rng)
             placed += [_Placed(sample, draw) for draw in found]
         return placed, taken
@@ -260,7 +261,7 @@ class BatchDefectInpaint(nn.Module):
         return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
 
     def _rounds(
-        self, images: Tensor, sampler: DefectSampler, placed: list[_Placed], taken: dict[int, np.ndarray]
+        self, images: Tensor, sampler: DefectSampler, placed: list[_Placed], taken: dict[int, Occupancy]
     ) -> Iterator[_Painted]:
         """Yield the defects that can be seen; others get new latents, then new shapes, and are dropped at last."""
         for shape_try in range(SHAPE_REDRAWS + 1):

@@ -70,13 +70,14 @@ def extract(image: np.ndarray, window: Window) -> np.ndarray:
     """
     if image.ndim == 3 and image.shape[2] > 4:  # more than cv2 resizes at once
         return np.dstack([extract(image[:, :, i : i + 4], window) for i in range(0, image.shape[2], 4)])
-    height, width = image.shape[:2]
-    top, left, side = window.top, window.left, window.side
-    if top >= 0 and left >= 0 and top + side <= height and left + side <= width:
-        inner = image[top : top + side, left : left + side]
-    else:
-        rows, columns = (mirrored(start, side, limit) for start, limit in ((top, height), (left, width)))
-        inner = image[rows[:, None], columns]
+    inner, side, outside = image, window.side, []
+    for axis, start in enumerate((window.top, window.left)):
+        if start >= 0 and start + side <= image.shape[axis]:
+            inner = inner[(slice(None),) * axis + (slice(start, start + side),)]
+        else:
+            outside.append((axis, mirrored(start, side, image.shape[axis])))
+    for axis, positions in outside:  # after the slices: only what is in the window is copied
+        inner = inner.take(positions, axis=axis)
     if side != window.size:
         method = cv2.INTER_AREA if side > window.size else cv2.INTER_LINEAR
         inner = cv2.resize(inner, (window.size, window.size), interpolation=method)

@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from albu_gan.compositing import Patch
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """Where the masks of a sample and its region forbid painting, looked up part by part.
+
+    Attributes:
+        masks: (H, W) or (H, W, C) each.
+        region: (H, W) or (H, W, C), nonzero where defects may go; None for everywhere.
+        ignore_value: see `occupied`.
+        avoid_existing: see `occupied`.
+    """
+
+    masks: Sequence[np.ndarray]
+    region: np.ndarray | None
+    ignore_value: int | None
+    avoid_existing: bool
+
+    def __call__(self, rows: slice, columns: slice) -> np.ndarray | None:
+        """Return (h, w) bool of a part of the image, or None if nothing is forbidden there."""
+        found: np.ndarray | None = None
+        if self.region is not None:
+            region = self.region[rows, columns]
+            found = region == 0 if region.ndim == 2 else (region == 0).all(axis=2)
+        if self.avoid_existing or self.ignore_value is not None:
+            for mask in self.masks:
+                taken = occupied(mask[rows, columns], self.ignore_value, self.avoid_existing)
+                if taken is not None:
+                    found = taken if found is None else found | taken
+        return found
 
 
 def occupied(mask: np.ndarray, ignore_value: int | None, avoid_existing: bool) -> np.ndarray | None:
@@ -75,6 +106,7 @@ def write_labels(
         ValueError: if the mask has too few channels or its dtype cannot hold a value.
     """
     out = np.array(mask, order="C")
+    present = channel_value(mask, ignore_value) if channels is not None and patches else 1
     for patch in patches:
         height, width = patch.mask.shape
         rows, columns = slice(patch.top, patch.top + height), slice(patch.left, patch.left + width)
@@ -89,13 +121,13 @@ def write_labels(
                     f"mask_channels writes to channel {channel}, the mask has {mask.shape[2]} channels (0 to "
                     f"{mask.shape[2] - 1}); give mask_channels={{class: channel}} that fits"
                 )
-            out[rows, columns, channel][patch.mask] = channel_value(mask, ignore_value)
+            out[rows, columns, channel][patch.mask] = present
     return out
 
 
 def channel_value(mask: np.ndarray, ignore_value: int | None = None) -> int:
     """What "present" is in a multi-channel mask: 255 in a uint8 mask that holds 255 as a label, else 1."""
-    return 255 if mask.dtype == np.uint8 and ignore_value != 255 and bool((mask == 255).any()) else 1
+    return 255 if mask.dtype == np.uint8 and ignore_value != 255 and mask.max(initial=0) == 255 else 1
 
 
 def fitting_value(value: int, dtype: np.dtype[Any]) -> int:

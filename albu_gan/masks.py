@@ -80,7 +80,7 @@ class MaskBank:
 
     def __getitem__(self, index: int) -> Shape:
         height, width = self._sizes[index]
-        mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).astype(bool)
+        mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).view(bool)
         return Shape(mask, int(self._classes[index]), self._edges[index], Origin(int(index), np.eye(2, 3)))
 
     def sample(self, class_index: int, rng: np.random.Generator) -> Shape:
@@ -235,7 +235,11 @@ def _warp(mask: np.ndarray, scale: float, angle: float) -> tuple[np.ndarray, np.
         columns, rows = _moved(np.argwhere(thin)[:, ::-1], matrix).T
         result[rows, columns] = 1
     elif thin.any():
-        cv2.polylines(result, list(_moved(_links(mask, thin).reshape(-1, 2), matrix).reshape(-1, 2, 2)), False, 1)
+        lines = _moved(_links(mask, thin).reshape(-1, 2), matrix).reshape(-1, 2, 2)
+        far = np.abs(lines[:, 0] - lines[:, 1]).max(axis=1) > 1
+        columns, rows = lines[~far].reshape(-1, 2).T  # between neighbours there is nothing to be drawn
+        result[rows, columns] = 1
+        cv2.polylines(result, list(lines[far]), False, 1)
     left, top, w, h = cv2.boundingRect(result)
     matrix[:, 2] -= [left, top]
     return np.ascontiguousarray(result[top : top + h, left : left + w].astype(bool)), matrix
@@ -262,22 +266,19 @@ def thin_parts(mask: np.ndarray, width: int) -> np.ndarray:
     if width > min(mask.shape):
         return np.asarray(mask != 0)
     kernel = np.ones((width, width), np.uint8)
-    padded = np.pad(np.asarray(mask != 0, np.uint8), width)
+    inside = (mask != 0).view(np.uint8)
     # Opposite anchors, because cv2 does not reflect the kernel: an even opening would move by a pixel.
-    opened = cv2.dilate(cv2.erode(padded, kernel, anchor=(0, 0)), kernel, anchor=(width - 1, width - 1))
-    return np.asarray((padded > opened)[width:-width, width:-width])
+    eroded = cv2.erode(inside, kernel, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(inside > cv2.dilate(eroded, kernel, anchor=(width - 1, width - 1)))
 
 
 def _links(mask: np.ndarray, thin: np.ndarray) -> np.ndarray:
     """(N, 2, 2) x and y of both ends: every thin pixel to itself and to each of its 8 neighbours in the mask."""
-    inside = np.pad(mask, 1)
-    rows, columns = np.nonzero(thin)
-    ends = []
-    for dy, dx in ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1), (0, -1), (-1, 1), (-1, 0), (-1, -1)):
-        there = inside[rows + 1 + dy, columns + 1 + dx]
-        x, y = columns[there], rows[there]
-        ends.append(np.stack([np.stack([x, y], axis=1), np.stack([x + dx, y + dy], axis=1)], axis=1))
-    return np.concatenate(ends)
+    inside = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    points, steps = np.argwhere(thin)[:, ::-1], np.array([(dx, dy) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    ends = points[:, None] + steps
+    number, step = np.nonzero(inside[ends[:, :, 1] + 1, ends[:, :, 0] + 1])
+    return np.stack([points[number], ends[number, step]], axis=1)
 
 
 def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:

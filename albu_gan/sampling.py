@@ -12,7 +12,7 @@ from albu_gan.arguments import class_weights
 from albu_gan.compositing import Patch, contrast, paste
 from albu_gan.inpainter import DefectInpainter, Draw
 from albu_gan.masks import MaskBank, Shape, jitter_shape, procedural_shape
-from albu_gan.placement import place
+from albu_gan.placement import Lookup, Occupancy, place
 
 SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
 SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
@@ -57,12 +57,15 @@ class DefectSampler:
     rotate_range: tuple[float, float]
     min_contrast: float
 
-    def patches(self, image: np.ndarray, blocked: np.ndarray | None, rng: np.random.Generator) -> tuple[Patch, ...]:
+    def patches(
+        self, image: np.ndarray, blocked: np.ndarray | Lookup | None, rng: np.random.Generator
+    ) -> tuple[Patch, ...]:
         """Paint the first draw of every defect together, then what was not visible one by one.
 
         Args:
             image: (H, W) or (H, W, C), uint8, or float32 in [0, 1]; read only.
-            blocked: (H, W) bool, True where nothing may be painted; None if nothing is blocked.
+            blocked: (H, W) bool, True where nothing may be painted, or a function that looks such a part up; None if
+                nothing is blocked.
             rng: the only source of randomness.
 
         Returns:
@@ -77,8 +80,8 @@ class DefectSampler:
         return tuple(kept)
 
     def draw(
-        self, image_hw: tuple[int, int], blocked: np.ndarray | None, rng: np.random.Generator
-    ) -> tuple[list[Draw], np.ndarray]:
+        self, image_hw: tuple[int, int], blocked: np.ndarray | Lookup | None, rng: np.random.Generator
+    ) -> tuple[list[Draw], Occupancy]:
         """Decide number, classes, shapes, places and latents of the defects of one image.
 
         Args:
@@ -87,32 +90,32 @@ class DefectSampler:
             rng: the only source of randomness.
 
         Returns:
-            The draws, and (H, W) bool with them and what was blocked True; `draw_again` changes it.
+            The draws, and what they and what was blocked occupy; `draw_again` changes it.
         """
         count = int(rng.integers(self.defects_range[0], self.defects_range[1] + 1))
-        taken = np.zeros(image_hw, bool) if blocked is None else blocked.copy()
+        taken = Occupancy(image_hw, blocked)
         draws = []
-        for index in range(count):
-            draw = self._draw(image_hw, None if blocked is None and index == 0 else taken, rng)
+        for _ in range(count):
+            draw = self._draw(taken, rng)
             if draw is None:
                 break
-            _cover(taken, draw, True)
+            taken.cover(draw.mask, draw.top, draw.left)
             draws.append(draw)
         return draws, taken
 
-    def draw_again(self, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Draw | None:
+    def draw_again(self, draw: Draw, taken: Occupancy, rng: np.random.Generator) -> Draw | None:
         """Give up a draw and decide another in its stead; None if nothing fits. `taken` is changed accordingly."""
-        _cover(taken, draw, False)
-        again = self._draw((taken.shape[0], taken.shape[1]), taken, rng)
+        taken.uncover(draw.mask, draw.top, draw.left)
+        again = self._draw(taken, rng)
         if again is not None:
-            _cover(taken, again, True)
+            taken.cover(again.mask, again.top, again.left)
         return again
 
     def draw_latent_again(self, draw: Draw, rng: np.random.Generator) -> Draw:
         """Return the same draw with another latent."""
         return replace(draw, z=self.painter.draw_latent(rng))
 
-    def _redraw(self, image: np.ndarray, draw: Draw, taken: np.ndarray, rng: np.random.Generator) -> Patch | None:
+    def _redraw(self, image: np.ndarray, draw: Draw, taken: Occupancy, rng: np.random.Generator) -> Patch | None:
         """Try new latents, then new shapes; None if nothing that can be seen came of it."""
         for shape_try in range(SHAPE_REDRAWS + 1):
             for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
@@ -126,7 +129,7 @@ class DefectSampler:
             if again is None:
                 return None
             draw = again
-        _cover(taken, draw, False)
+        taken.uncover(draw.mask, draw.top, draw.left)
         return None
 
     def _visible(self, image: np.ndarray, patch: Patch) -> bool:
@@ -138,8 +141,9 @@ class DefectSampler:
         paste(after, Patch(0, 0, patch.mask, patch.residual, patch.class_index))
         return contrast(before, after, patch.mask) >= self.min_contrast
 
-    def _draw(self, image_hw: tuple[int, int], blocked: np.ndarray | None, rng: np.random.Generator) -> Draw | None:
+    def _draw(self, taken: Occupancy, rng: np.random.Generator) -> Draw | None:
         """Draw class, shape, place and latent of one defect; None only if nothing fits at any size."""
+        image_hw = taken.image_hw
         possible = [index for index, weight in self.class_weights.items() if weight > 0]
         odds = np.array([self.class_weights[index] for index in possible])
         order = rng.choice(possible, size=len(possible), replace=False, p=odds / odds.sum())
@@ -150,7 +154,7 @@ class DefectSampler:
             for rank, class_index in enumerate(order):
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
                     shape = self._draw_shape(int(class_index), rng, shrink, largest)
-                    offset_yx = place(shape, blocked, image_hw, rng)
+                    offset_yx = place(shape, taken, image_hw, rng)
                     if offset_yx is not None:
                         z = self.painter.draw_latent(rng)
                         return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin)
@@ -176,9 +180,3 @@ def class_probabilities(
     names = painter.class_names
     weights = class_weights(class_sampling, classes, names, painter.mask_bank.counts())
     return {names.index(name): weight for name, weight in zip(classes, weights, strict=True)}
-
-
-def _cover(taken: np.ndarray, draw: Draw, value: bool) -> None:
-    """Mark the pixels of a draw as taken or free."""
-    height, width = draw.mask.shape
-    taken[draw.top : draw.top + height, draw.left : draw.left + width][draw.mask] = value

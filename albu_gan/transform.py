@@ -18,7 +18,7 @@ from albu_gan import arguments
 from albu_gan.compositing import Patch, paste
 from albu_gan.hub import find_weights, is_hub_name
 from albu_gan.inpainter import DefectInpainter, check_image
-from albu_gan.labels import channel_value, check_mask, fitting_value, occupied, patch_box, write_labels
+from albu_gan.labels import Forbidden, channel_value, check_mask, fitting_value, patch_box, write_labels
 from albu_gan.onnx_backend import check_backend
 from albu_gan.sampling import DefectSampler, class_probabilities
 
@@ -282,8 +282,7 @@ class GANDefectInpaint(A.DualTransform):
     def plan(self, data: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         """Draw, place and paint all defects of one sample."""
         image = self._check(data)
-        blocked = self._blocked(data, image.shape[:2])
-        patches = self._sampler().patches(image, blocked, rng)
+        patches = self._sampler().patches(image, self._forbidden(data, image.shape[:2]), rng)
         return {"patches": patches, "image_hw": image.shape[:2]}
 
     def _sampler(self) -> DefectSampler:
@@ -366,13 +365,9 @@ class GANDefectInpaint(A.DualTransform):
             )
         return list(range(count))
 
-    def _blocked(self, data: Mapping[str, Any], image_hw: tuple[int, int]) -> np.ndarray | None:
-        """(H, W) bool, True where nothing may be painted; None if everything may."""
-        blocked: np.ndarray | None = None
-        for _, mask in self._masks(data):
-            taken = occupied(mask, self.ignore_value, self.avoid_existing)
-            if taken is not None:
-                blocked = taken if blocked is None else blocked | taken
+    def _forbidden(self, data: Mapping[str, Any], image_hw: tuple[int, int]) -> Forbidden:
+        """Where nothing may be painted."""
+        region: np.ndarray | None = None
         if self.region_key is not None:
             region = data.get(self.region_key)
             if region is None:
@@ -386,9 +381,7 @@ class GANDefectInpaint(A.DualTransform):
                     f"{self._additional_targets[self.region_key]!r}; declare {{{self.region_key!r}: 'mask'}}"
                 )
             check_mask(self.region_key, region, image_hw)
-            outside = region == 0 if region.ndim == 2 else (region == 0).all(axis=2)
-            blocked = outside if blocked is None else blocked | outside
-        return blocked
+        return Forbidden([mask for _, mask in self._masks(data)], region, self.ignore_value, self.avoid_existing)
 
     def apply_with_params(self, params: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Paste into every target but the region."""

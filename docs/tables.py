@@ -11,6 +11,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # called as a script, from any folder
 
+from benchmarks.report import summary_table
 from training.evaluation.table import figure_table, markdown
 
 ROOT = Path(__file__).parent.parent
@@ -34,15 +35,8 @@ def quality() -> str:
 
 
 def speed() -> str:
-    """Medians and ratios from docs/benchmark/speed.json."""
-    result = json.loads((ROOT / "docs" / "benchmark" / "speed.json").read_text())
-    lines = ["| | |", "|---|---|"]
-    lines += [f"| {name} | {value:.1f} ms |" for name, value in result["median_ms"].items()]
-    lines += [f"| **{name}** | **{value:.2f}** |" for name, value in result["ratios"].items()]
-    memory = result["forked_worker_memory_mb"]
-    if memory:
-        lines.append(f"| memory that painting adds to a forked worker | {memory['added']:.0f} MB |")
-    return "\n".join(lines)
+    """The few figures of speed that the README shows, from benchmarks/results/speed.json."""
+    return summary_table(_read(ROOT / "benchmarks" / "results" / "speed.json"))
 
 
 def evaluation(name: str, weights: str) -> str:

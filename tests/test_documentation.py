@@ -143,7 +143,7 @@ def test_the_commands_of_a_page_exist_with_the_flags_that_it_shows(page: Path, m
             parse_only("albu_gan.cli", words[1:], monkeypatch)
         elif words[0] in ("python", "accelerate", "torchrun") and "-m" in words:
             start = words.index("-m")
-            if words[start + 1].startswith(("training", "albu_gan")):
+            if words[start + 1].startswith(("training", "albu_gan", "benchmarks")):
                 parse_only(words[start + 1], words[start + 2 :], monkeypatch)
         elif words[0] == "python":
             assert "/" not in words[1] or (ROOT / words[1]).is_file(), command  # without a folder: the reader's own

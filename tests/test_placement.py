@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from albu_gan import placement
 from albu_gan.masks import Shape
-from albu_gan.placement import place
+from albu_gan.placement import Occupancy, place
 
 quick = settings(max_examples=60, deadline=None)
 NO_EDGES = (False, False, False, False)
@@ -144,3 +145,37 @@ def test_a_small_region_of_a_large_image_is_used_throughout() -> None:
     found = {place(Shape(np.ones((8, 8), bool), 0), blocked, blocked.shape, rng) for _ in range(600)}
     assert found <= {(y, x) for y in range(300, 305) for x in range(40, 53)}
     assert len(found) > 60  # of 65
+
+
+@quick
+@given(situations(), st.integers(0, 2**32 - 1), st.integers(1, 40))
+def test_what_is_occupied_is_as_in_a_map_of_the_whole_image(
+    situation: tuple[Shape, np.ndarray], seed: int, strip: int
+) -> None:
+    """Covered and uncovered at random; every question is answered as a map that is kept beside it answers it."""
+    shape, blocked = situation
+    (H, W), (h, w) = blocked.shape, shape.mask.shape
+    rng = np.random.default_rng(seed)
+    taken, known, covered = Occupancy((H, W), blocked if seed % 2 else lambda r, c: blocked[r, c]), blocked.copy(), []
+    before = blocked.copy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placement, "STRIP_PIXELS", strip)
+        for _ in range(6):
+            found = place(Shape(shape.mask, 0), taken, (H, W), rng)
+            if covered and (found is None or rng.random() < 0.3):
+                top, left = covered.pop(int(rng.integers(len(covered))))
+                taken.uncover(shape.mask, top, left)
+                known[top : top + h, left : left + w][shape.mask] = False
+            elif found is not None:
+                covered.append(found)
+                taken.cover(shape.mask, *found)
+                assert not known[found[0] : found[0] + h, found[1] : found[1] + w][shape.mask].any()
+                known[found[0] : found[0] + h, found[1] : found[1] + w][shape.mask] = True
+            part = taken.part(slice(1, H), slice(0, W - 1))
+            np.testing.assert_array_equal(np.zeros((H - 1, W - 1), bool) if part is None else part, known[1:, : W - 1])
+            np.testing.assert_array_equal(taken.free_by_row(), (~known).sum(axis=1))
+            row = int(rng.integers(H))
+            np.testing.assert_array_equal(taken.free_columns(row), np.flatnonzero(~known[row]))
+            free = int((~known).sum())
+            assert (free == 0 or taken.has_free(free)) and not taken.has_free(free + 1)
+    np.testing.assert_array_equal(blocked, before)
