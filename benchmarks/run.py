@@ -14,6 +14,7 @@ import cv2
 import torch
 
 from albu_gan.hub import find_weights
+from benchmarks import flops
 from benchmarks.environment import environment, load
 from benchmarks.growth import measure_growth
 from benchmarks.loader import measure_loader
@@ -44,6 +45,7 @@ def measure_all(weights: str, settings: Settings, quick: bool) -> dict[str, Any]
         parts: dict[str, Callable[[], Any]] = {
             "calls": lambda: measure_calls(weights, settings),
             "stages": lambda: measure_stages(weights, settings),
+            "flops": lambda: flops.measure(weights, settings.flops_rounds),
             "one_defect": lambda: measure_one_defect(weights, settings),
             "growth": lambda: measure_growth(weights, settings),
             "starts": lambda: measure_starts(weights, settings, Path(folder) / "starts"),

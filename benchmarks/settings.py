@@ -15,6 +15,7 @@ class Settings:
 
     rounds: int = 40  # of every group of cases that take turns
     slow_rounds: int = 25  # of the group with the generator of the thesis, which takes half a second
+    flops_rounds: int = 40  # of the network alone
     growth_sides: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048, 4096)  # of square images, pixels
     growth_defects: tuple[int, ...] = (1, 2, 4, 8, 16)  # in one image of 1024 x 1024
     epochs: int = 5  # with painting, and as many without, of each setting of the DataLoader
@@ -25,7 +26,16 @@ class Settings:
     paint_calls: int = 20  # before the memory of a worker is read
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "slow_rounds", "epochs", "epoch_pixels", "max_files", "starts", "paint_calls"):
+        for name in (
+            "rounds",
+            "slow_rounds",
+            "flops_rounds",
+            "epochs",
+            "epoch_pixels",
+            "max_files",
+            "starts",
+            "paint_calls",
+        ):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"Settings.{name} must be at least 1, got {value}")
@@ -35,6 +45,7 @@ class Settings:
 QUICK = Settings(
     rounds=2,
     slow_rounds=2,
+    flops_rounds=2,
     growth_sides=(64, 512, 1024),
     growth_defects=(1, 4),
     epochs=1,
