@@ -338,7 +338,6 @@ def test_slender_models_give_slender_shapes_and_stout_ones_stout_shapes() -> Non
     assert stoutness(star(41, 0)).min() > 0.2
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("size_hw", [(12, 2), (40, 3), (200, 4), (4, 200)])
 def test_a_line_that_turns_back_before_the_border_is_a_shape_all_the_same(size_hw: tuple[int, int]) -> None:
     edges = (size_hw[0] > size_hw[1], size_hw[0] < size_hw[1]) * 2
@@ -347,6 +346,7 @@ def test_a_line_that_turns_back_before_the_border_is_a_shape_all_the_same(size_h
         assert mask.any() and tight(mask)
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
 def test_an_invented_line_is_about_as_wide_as_its_model(width: int) -> None:
     model = Shape(np.ones((120, width), bool), 0)
     shapes = [procedural_shape(model, np.random.default_rng(seed)).mask for seed in range(60)]
