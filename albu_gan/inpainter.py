@@ -91,6 +91,7 @@ class DefectInpainter:
         self.folder = folder
         self.device = device
         self.backend = check_backend(backend, device)
+        self._key = (str(folder.path.resolve()), device, backend)  # of what is loaded
 
     @classmethod
     def from_pretrained(
@@ -176,12 +177,11 @@ class DefectInpainter:
             # and a forward that waits for it hangs.
             torch.set_num_threads(1)
             _PROCESS = os.getpid()
-        key = (str(self.folder.path.resolve()), self.device, self.backend)
-        if key not in _CACHE:
+        if self._key not in _CACHE:
             with _LOCK:
-                if key not in _CACHE:
-                    _CACHE[key] = _load(self.folder, self.device, self.backend)
-        return _CACHE[key]
+                if self._key not in _CACHE:
+                    _CACHE[self._key] = _load(self.folder, self.device, self.backend)
+        return _CACHE[self._key]
 
     def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a standard normal z."""
@@ -311,7 +311,8 @@ def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
     scale = 1 / 127.5 if crop.dtype == np.uint8 else 2.0
     crop = crop.reshape(*crop.shape[:2], -1)
     if crop.shape[2] != channels:
-        crop = crop.mean(axis=2, keepdims=True, dtype=np.float32)
+        # A product, since numpy's mean over a short last axis takes three times as long.
+        crop = crop.astype(np.float32) @ np.full((crop.shape[2], 1), 1 / crop.shape[2], np.float32)
         crop = np.repeat(crop, channels, axis=2)
     return np.asarray(crop * np.float32(scale) - np.float32(1), np.float32)
 
