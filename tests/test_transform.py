@@ -399,7 +399,7 @@ def test_procedural_shapes_are_not_those_of_the_bank(weights: str, tmp_path: Pat
     assert {shape.shape for shape in shapes("bank")} == {(16, 16)} and all(shape.all() for shape in shapes("bank"))
     invented = shapes("procedural")
     assert len({shape.tobytes() for shape in invented}) == 8
-    assert all(8 <= side <= 16 for shape in invented for side in shape.shape)
+    assert all(5 <= side <= 24 for shape in invented for side in shape.shape)
     mixed = shapes("both")
     assert 1 <= sum(shape.all() and shape.shape == (16, 16) for shape in mixed) <= 7
 
