@@ -6,6 +6,7 @@ import io
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,9 +125,14 @@ def _publish(api: HfApi, folder: WeightsFolder, paths: Sequence[Path], repo_id: 
 
 
 def _upload(api: HfApi, repo_id: str, operations: Sequence[CommitOperationAdd], patience: Patience) -> None:
-    """Send the large files, of which nobody sees anything before the commit."""
+    """Send the large files, of which nobody sees anything before the commit.
+
+    One by one: huggingface_hub sends several in threads of its own, which Python waits for when it ends. One that waits
+    for a Hub that has fallen silent would keep the process for ever.
+    """
     _renewing(operations, patience)
-    attempt(lambda: api.preupload_lfs_files(repo_id, operations, repo_type="model", free_memory=False), patience)
+    for operation in operations:
+        attempt(partial(api.preupload_lfs_files, repo_id, [operation], repo_type="model", free_memory=False), patience)
 
 
 def _commit(

@@ -777,6 +777,33 @@ def test_an_upload_that_stalls_says_so_and_is_given_up(
     assert server.files("org/new") == {}
 
 
+PUSH_AND_END = """
+import sys
+from albu_gan import GANDefectInpaint, WeightsError, hub_patience
+hub_patience.ANSWER_SECONDS = 0.5
+try:
+    GANDefectInpaint(weights=sys.argv[1]).push_to_hub("org/new", token=sys.argv[2])
+except WeightsError as err:
+    print(err)
+"""
+
+
+def test_a_process_whose_upload_is_given_up_ends(server: HubServer, weights: str, tmp_path: Path) -> None:
+    server.faults = Faults(delay=120, delay_on="/large-upload/")
+    theirs = {"HF_ENDPOINT": server.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in theirs.items():
+            patch.setenv(name, value)
+        child = subprocess.Popen(
+            [sys.executable, "-c", PUSH_AND_END, weights, TOKEN], stdout=subprocess.PIPE, text=True
+        )
+    try:
+        said, _ = child.communicate(timeout=110)
+    finally:
+        child.kill()
+    assert child.returncode == 0 and said.startswith("org/new: not published")
+
+
 def test_a_line_that_is_slow_to_upload_may_take_its_time(
     server: HubServer, weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
