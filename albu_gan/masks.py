@@ -304,7 +304,7 @@ def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:
         thickness = max(1.0, _factor(rng) * _thickness(like.mask))
         mask = _wandering_line(2 * length if cut_off else length, thickness, across, rng)
         if cut_off:
-            begin = (mask.shape[across] - length) // 2
+            begin = max(0, (mask.shape[across] - length) // 2)
             mask = mask[:, begin : begin + length] if across else mask[begin : begin + length]
     else:
         # A blob's centre is on the border that cuts it, or between two opposite ones.
