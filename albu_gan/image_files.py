@@ -58,6 +58,18 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         ValueError: if it is missing, cut short, no image, or has more than 8 bits a channel.
     """
+    image = decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    if image.dtype != np.uint8:
+        raise ValueError(f"{path}: has {image.dtype} pixels, 8 bits a channel are needed; scale and convert it")
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def decode(path: Path, flags: int) -> np.ndarray:
+    """Decode an image with flags of `cv2.imdecode`, BGR order.
+
+    Raises:
+        ValueError: if it is missing, cut short or no image.
+    """
     try:
         content = path.read_bytes()
     except OSError as err:
@@ -65,15 +77,12 @@ def read_image(path: Path) -> np.ndarray:
     if is_cut_short(content):
         raise ValueError(f"{path}: the image is cut short; copy the file again, or remove it")
     try:
-        flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
         image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     except cv2.error as err:
         raise unreadable(path, err) from err
     if image is None:
         raise ValueError(f"{path}: not an image that OpenCV can read; remove or repair the file")
-    if image.dtype != np.uint8:
-        raise ValueError(f"{path}: has {image.dtype} pixels, 8 bits a channel are needed; scale and convert it")
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.asarray(image)
 
 
 def is_cut_short(content: bytes) -> bool:

@@ -16,7 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from albu_gan import DefectInpainter
+from albu_gan.generate.run import one_thread
 
 MATRICES = (256, 384, 512, 768)  # sides; larger ones leave the caches
 WINDOWS, BATCHES = (64, 128), (1, 4, 16)
@@ -161,17 +162,6 @@ def interleaved(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[st
                 function()
             seconds[name].append((time.thread_time() - began) / calls[name])
     return seconds
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch, and sessions of ONNX Runtime that are made meanwhile, use one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ def _finish(out: OutputFolder, class_names: Sequence[str], count: int) -> bool:
 def _paint(maker: SampleMaker, out: OutputFolder, pending: Sequence[int], workers: int) -> Iterator[int]:
     """Make the samples and yield the number of each that is written."""
     if workers == 1 or len(pending) < 2:
-        with _one_thread():
+        with one_thread():
             for index in pending:
                 out.write(maker.make(index))
                 yield index
@@ -136,7 +136,7 @@ def _paint(maker: SampleMaker, out: OutputFolder, pending: Sequence[int], worker
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Compute as a worker does: the number of threads can change the last bit of a sum."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from albu_gan.image_files import is_cut_short
+from albu_gan import image_files
 from training.datasets.errors import DataError
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
@@ -75,25 +75,15 @@ def decode_image(path: Path, channels: int) -> np.ndarray:
         DataError: if it is missing, cut short or no image.
     """
     try:
-        content = path.read_bytes()
-    except OSError as err:
-        raise unreadable(path, err) from err
-    if is_cut_short(content):
-        raise DataError(f"{path}: the image is cut short; copy the file again, or remove it")
-    try:
-        flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag) if content else None
-    except cv2.error as err:
-        raise unreadable(path, err) from err
-    if image is None:
-        raise DataError(f"{path}: not an image that OpenCV can read; remove or repair the file")
+        image = image_files.decode(path, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
+    except ValueError as err:
+        raise DataError(str(err)) from err
     return image[:, :, None] if channels == 1 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def unreadable(path: Path, err: Exception) -> DataError:
     """Return the error that says why a file could not be read, in one line."""
-    reason = getattr(err, "strerror", None) or " ".join(str(err).split())
-    return DataError(f"{path}: not an image that can be read ({reason}); remove or repair the file")
+    return DataError(str(image_files.unreadable(path, err)))
 
 
 def detect_channels(paths: Sequence[Path], count: int = 8) -> int:
