@@ -72,7 +72,7 @@ def table(which: str, results: dict[str, dict[str, Any]], speed: dict[str, Any] 
         cells = [SETTINGS[name].label if name != BASE or which == "generators" else _base_label(which)]
         if timed:
             assert speed is not None
-            figures = speed["generators"].get(result["changes"].get("generator", name), {})
+            figures = speed["generators"].get(name, {})
             cells += [f"{result['parameters'] / 1e6:.2f} M", _cell(figures, "forward_ms", ".1f", " ms")]
             cells += [_cell(figures, "step_ratio", ".1f", " x")]
         cells += [f"{result['minutes']:.1f}"]

@@ -39,7 +39,7 @@ def run_setting(name: str, data: Sequence[str], out: Path, kimg: float, seed: in
     if (run / (DECODER if setting.decoder_only else WEIGHTS) / "config.json").is_file():
         return run
     module, common = ("training.gan.dcgan", {}) if setting.decoder_only else ("training.gan", COMMON)
-    changes = {**common, **setting.changes, "total_kimg": kimg, "seed": seed}
+    changes = {**common, "total_kimg": kimg, "seed": seed, **setting.changes}
     command = [sys.executable, "-m", module, *data, "--out", str(run), *flags(changes)]
     if (run / "checkpoints" / "last.pt").is_file():
         command.append("--resume")
@@ -107,7 +107,7 @@ def describe_run(name: str, run: Path, measured: dict[str, Any], kimg: float, se
         "changes": setting.changes,
         "common": {"window_sizes": COMMON["window_sizes"]} if setting.decoder_only else COMMON,
         "kimg": kimg,
-        "seed": seed,
+        "seed": setting.changes.get("seed", seed),
         "side": "validation",
         **measured,
         "parameters": sum(p.numel() for p in network.parameters()),

@@ -35,6 +35,11 @@ BASE = "default"  # the row that every table begins with
 
 SETTINGS: dict[str, Setting] = {
     BASE: Setting("generators", "`default`: residual U on a folded grid"),
+    "narrow": Setting(
+        "generators",
+        "`default`, two thirds as wide",
+        {"generator_channels": (32, 48, 96), "fine_channels": 12},
+    ),
     "pix2pix": Setting("generators", "`pix2pix`: U-Net, judged by its PatchGAN", {"generator": "pix2pix"}),
     "pix2pix-local": Setting(
         "generators",
@@ -54,6 +59,8 @@ SETTINGS: dict[str, Setting] = {
     "wgan-gp": Setting("losses", "`wgan-gp`, one critic step", {"loss": "wgan-gp", "discriminator_steps": 1}),
     "wgan-gp-5": Setting("losses", "`wgan-gp`, five critic steps", {"loss": "wgan-gp"}),
     "rpgan-no-penalty": Setting("losses", "`rpgan` without R1 + R2", {"penalty": "none"}),
+    "seed-1": Setting("terms", "nothing but the seed, 1", {"seed": 1}),
+    "seed-2": Setting("terms", "nothing but the seed, 2", {"seed": 2}),
     "no-augment": Setting("terms", "without DiffAugment", {"augment": False}),
     "no-ema": Setting("terms", "without the average (EMA)", {"ema_kimg": 0.0}),
     "no-low-frequency": Setting("terms", "without the low-frequency L1", {"low_frequency_weight": 0.0}),

@@ -1,4 +1,4 @@
-"""What a training step and a forward of each generator cost, in turns in one process, as ratios to the default."""
+"""What a training step and a forward cost in each row of the generators, in turns in one process."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from statistics import median
 
 import torch
 
-from albu_gan.generators import ARCHITECTURES, build_generator, composite, default_config
+from albu_gan.generators import build_generator, composite, default_config
 from training.atomic import write_json
 from training.provenance import current_commit, hardware
+from training.study.settings import BASE, SETTINGS
 
 SIDE = 128
 BATCH = 8
@@ -31,10 +32,17 @@ def measure_speed(path: Path, rounds: int) -> None:
     masks[:, 0, 40:60, 50:80] = 1
     layout = torch.channels_last
     window, masks = window.to(memory_format=layout), masks.to(memory_format=layout)
-    networks = {
-        name: build_generator(default_config(name, num_classes=CLASSES)).to(memory_format=layout)
-        for name in sorted(ARCHITECTURES)
-    }
+    networks = {}
+    for name, setting in SETTINGS.items():
+        if setting.table != "generators" or setting.decoder_only:
+            continue
+        widths = {
+            field.removeprefix("generator_"): value
+            for field, value in setting.changes.items()
+            if field in ("generator_channels", "fine_channels")
+        }
+        config = default_config(setting.changes.get("generator", BASE), num_classes=CLASSES, **widths)
+        networks[name] = build_generator(config).to(memory_format=layout)
     times: dict[str, dict[str, list[float]]] = {name: {"forward": [], "step": []} for name in networks}
     for _ in range(rounds + 1):
         for name, network in networks.items():
@@ -55,8 +63,8 @@ def measure_speed(path: Path, rounds: int) -> None:
             name: {
                 "parameters": sum(p.numel() for p in networks[name].parameters()),
                 "forward_ms": 1000 * kinds["forward"],
-                "forward_ratio": kinds["forward"] / medians["default"]["forward"],
-                "step_ratio": kinds["step"] / medians["default"]["step"],
+                "forward_ratio": kinds["forward"] / medians[BASE]["forward"],
+                "step_ratio": kinds["step"] / medians[BASE]["step"],
             }
             for name, kinds in medians.items()
         },
