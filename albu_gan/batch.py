@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ class BatchDefectInpaint(nn.Module):
     """Paint new defects into a batch of images with a GAN, and label them: `GANDefectInpaint` for whole batches.
 
     Shapes and places are drawn on the CPU; windows are cut, painted and pasted on the device of the images, all windows
-    of one size in one pass. Put it into the training step, where the images are on the GPU already:
+    of one shape in one pass. Put it into the training step, where the images are on the GPU already:
 
         images, masks = batch_inpaint(images, masks)
 
@@ -222,7 +223,7 @@ class BatchDefectInpaint(nn.Module):
         return placed, taken
 
     def _paint(self, images: Tensor, placed: list[_Placed]) -> _Painted:
-        """Paint draws, all windows of one size together."""
+        """Paint draws, all windows of one shape together."""
         device, channels = images.device, images.shape[1]
         draws = [entry.draw for entry in placed]
         corners = [(draw.top, draw.left) for draw in draws]
@@ -232,13 +233,17 @@ class BatchDefectInpaint(nn.Module):
         seen = painter.folder.config.generator.in_channels
         image_hw = (images.shape[2], images.shape[3])
         windows = [
-            choose_window((draw.top, draw.left, *draw.mask.shape), image_hw, painter.window_sizes) for draw in draws
+            choose_window((draw.top, draw.left, *draw.mask.shape), image_hw, painter.window_shapes) for draw in draws
         ]
-        for size in painter.window_sizes:
-            members = [number for number, window in enumerate(windows) if window.size == size]
-            largest = max((windows[number].side for number in members), default=size)
+        for shape in painter.window_shapes:
+            members = [number for number, window in enumerate(windows) if window.shape == shape]
+            if not members:
+                continue
+            largest = math.prod(
+                max(side) for side in zip(*((windows[n].height, windows[n].width) for n in members), strict=True)
+            )
             most = CPU_WINDOWS if device.type == "cpu" else DEVICE_WINDOWS
-            most = max(1, min(most, SOURCE_PIXELS // (largest**2 * channels)))
+            most = max(1, min(most, SOURCE_PIXELS // (largest * channels)))
             for start in range(0, len(members), most):
                 chunk = members[start : start + most]
                 chosen = [windows[number] for number in chunk]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from albu_gan.compositing import Patch, Window, choose_window, extract, extract_mask, paste, patch_residual
+from albu_gan.compositing import (
+    Patch,
+    Shape,
+    Window,
+    choose_window,
+    extract,
+    extract_mask,
+    paste,
+    patch_residual,
+    window_shapes,
+)
 from albu_gan.generators import DefectGenerator
 from albu_gan.generators.packed import packed
-from albu_gan.generators.skeleton import build_skeleton
+from albu_gan.generators.skeleton import build_skeleton, expected_state
 from albu_gan.hub import find_weights
 from albu_gan.hub_push import push_folder
 from albu_gan.masks import MaskBank, Origin
@@ -151,8 +161,13 @@ class DefectInpainter:
 
     @property
     def window_sizes(self) -> tuple[int, ...]:
-        """Sizes of window the network was trained at, in pixels, ascending."""
+        """Sides of the square windows the network was trained at, in pixels, ascending."""
         return self.folder.config.window_sizes
+
+    @property
+    def window_shapes(self) -> tuple[Shape, ...]:
+        """Rows and columns of every window it paints, see `albu_gan.compositing.window_shapes`."""
+        return window_shapes(self.window_sizes, expected_state(self.folder.config.generator)[1])
 
     @property
     def latent_dim(self) -> int:
@@ -188,7 +203,7 @@ class DefectInpainter:
         return rng.standard_normal(self.latent_dim, dtype=np.float32)
 
     def paint(self, image: np.ndarray, draws: Sequence[Draw]) -> list[Patch]:
-        """Paint defects; windows of one size go through the network together.
+        """Paint defects; windows of one shape go through the network together.
 
         Args:
             image: (H, W) or (H, W, C), uint8, or float32 in [0, 1]; read only.
@@ -198,10 +213,12 @@ class DefectInpainter:
             One patch a draw, for `albu_gan.compositing.paste`.
         """
         boxes = [(draw.top, draw.left, *draw.mask.shape) for draw in draws]
-        windows = [choose_window(box, image.shape[:2], self.window_sizes) for box in boxes]
+        windows = [choose_window(box, image.shape[:2], self.window_shapes) for box in boxes]
         patches: list[Patch | None] = [None] * len(draws)
-        by_size = {size: [i for i, window in enumerate(windows) if window.size == size] for size in self.window_sizes}
-        for members in (m[i : i + MAX_WINDOWS] for m in by_size.values() for i in range(0, len(m), MAX_WINDOWS)):
+        by_shape: dict[Shape, list[int]] = {}
+        for i, window in enumerate(windows):
+            by_shape.setdefault(window.shape, []).append(i)
+        for members in (m[i : i + MAX_WINDOWS] for m in by_shape.values() for i in range(0, len(m), MAX_WINDOWS)):
             crops = np.stack([_network_image(extract(image, windows[i]), self._channels) for i in members])
             masks = np.stack([window_mask(draws[i], windows[i]) for i in members])
             residuals = self._residuals(
@@ -220,7 +237,7 @@ class DefectInpainter:
     def _residuals(
         self, crops: np.ndarray, masks: np.ndarray, classes: Sequence[int], latents: np.ndarray
     ) -> np.ndarray:
-        """(N, S, S, C) float32 in [-1, 1] and (N, S, S) uint8 to what is added, (N, S, S, C) in units of full range."""
+        """(N, H, W, C) float32 in [-1, 1] and (N, H, W) uint8 to what is added, (N, H, W, C) in units of full range."""
         device = torch.device(self.device)
         window, inside, z = (torch.from_numpy(array).to(device) for array in (crops, masks, latents))
         added = self.residuals(window.permute(0, 3, 1, 2), inside, classes, z)
@@ -230,13 +247,13 @@ class DefectInpainter:
         """Paint windows that are on the device.
 
         Args:
-            window: (N, C, S, S) float32 in [-1, 1], of the channels of the network.
-            inside: (N, S, S) uint8, 1 where the defect goes.
+            window: (N, C, H, W) float32 in [-1, 1], of the channels of the network.
+            inside: (N, H, W) uint8, 1 where the defect goes.
             classes: (N,) indices.
             z: (N, latent_dim) float32.
 
         Returns:
-            (N, C, S, S) float32, what is to be added, in units of the full range of the image; 0 outside.
+            (N, C, H, W) float32, what is to be added, in units of the full range of the image; 0 outside.
         """
         paint = self._loaded().paint
         with torch.inference_mode(), torch.autocast(window.device.type, enabled=False):
@@ -307,7 +324,7 @@ def check_image(image: Any) -> None:
 
 
 def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
-    """(S, S[, C]) uint8 or float32 [0, 1] to (S, S, channels) float32 in [-1, 1]; other channel counts become gray."""
+    """(H, W[, C]) uint8 or float32 [0, 1] to (H, W, channels) float32 in [-1, 1]; other channel counts become gray."""
     scale = 1 / 127.5 if crop.dtype == np.uint8 else 2.0
     crop = crop.reshape(*crop.shape[:2], -1)
     if crop.shape[2] != channels:
@@ -318,8 +335,8 @@ def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
 
 
 def window_mask(draw: Draw, window: Window) -> np.ndarray:
-    """The draw's mask as the network sees it: (size, size) uint8."""
-    shifted = Window(window.top - draw.top, window.left - draw.left, window.side, window.size)
+    """The draw's mask as the network sees it: (rows, columns) uint8."""
+    shifted = replace(window, top=window.top - draw.top, left=window.left - draw.left)
     return extract_mask(draw.mask, shifted)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from albu_gan.compositing import Shape
 from albu_gan.generators import DefectGenerator, GeneratorConfig
 from albu_gan.generators.planar import planar
 from albu_gan.onnx_graph import OPSET, UnsupportedOperation, record
@@ -85,7 +86,7 @@ def cache_folder() -> Path | None:
 
 
 class OnnxPainter:
-    """Paints as a generator does, see `DefectGenerator.paint`, by one session of ONNX Runtime a size of window.
+    """Paints as a generator does, see `DefectGenerator.paint`, by one session of ONNX Runtime a shape of window.
 
     Sessions are made on first use, in the process that uses them; this object cannot be pickled, and need not be.
 
@@ -97,7 +98,7 @@ class OnnxPainter:
 
     def __init__(self, weights: Path, config: GeneratorConfig, load_network: Callable[[], DefectGenerator]) -> None:
         self.weights, self.config, self.load_network = weights, config, load_network
-        self._sessions: dict[tuple[int, int, int], Any] = {}
+        self._sessions: dict[tuple[int, int, Shape], Any] = {}
         self._digest = ""
 
     def __call__(self, window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
@@ -107,30 +108,32 @@ class OnnxPainter:
             WeightsError: if the generator cannot be exported, or ONNX Runtime paints something else than torch.
         """
         arrays = {"window": window, "inside": inside, "present": present, "z": z}
-        added = _run(self._session(window.shape[-1]), {name: array.numpy() for name, array in arrays.items()})
+        added = _run(
+            self._session((window.shape[2], window.shape[3])), {name: array.numpy() for name, array in arrays.items()}
+        )
         return torch.from_numpy(added)
 
-    def _session(self, size: int) -> Any:
-        """Return this process's session for windows of a size."""
+    def _session(self, shape: Shape) -> Any:
+        """Return this process's session for windows of a shape."""
         # A session of the parent does not work in a forked child, and is left alone there: to end it could hang.
-        key = (os.getpid(), torch.get_num_threads(), size)
+        key = (os.getpid(), torch.get_num_threads(), shape)
         if key not in self._sessions:
             with _LOCK:
                 if key not in self._sessions:
-                    self._sessions[key] = self._open(size)
+                    self._sessions[key] = self._open(shape)
         return self._sessions[key]
 
-    def _open(self, size: int) -> Any:
+    def _open(self, shape: Shape) -> Any:
         """Load the model from the cache, or export it and put it there."""
-        path = self._path(size)
+        path = self._path(shape)
         model = None if path is None else read_model(path)
         if model is not None:
             with suppress(Exception):  # whatever a runtime says of a file that it does not like: export anew
                 return make_session(model)
         network = self.load_network()
-        model = export(network, size)
+        model = export(network, shape)
         session = make_session(model)
-        check_against_torch(session, network, size, self.weights)
+        check_against_torch(session, network, shape, self.weights)
         if path is not None:
             try:
                 write_model(path, model)
@@ -144,17 +147,17 @@ class OnnxPainter:
                     )
         return session
 
-    def _path(self, size: int) -> Path | None:
-        """Return the file in the cache for windows of a size."""
+    def _path(self, shape: Shape) -> Path | None:
+        """Return the file in the cache for windows of a shape."""
         import onnxruntime
 
         folder = cache_folder()
         if folder is None:
             return None
         self._digest = self._digest or hashlib.sha256(self.weights.read_bytes()).hexdigest()
-        depends = [FORMAT, OPSET, onnxruntime.__version__, self._digest, self.config.to_dict(), size]
+        depends = [FORMAT, OPSET, onnxruntime.__version__, self._digest, self.config.to_dict(), shape]
         key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
-        return folder / f"{key[:40]}-{size}.model"
+        return folder / f"{key[:40]}-{shape[0]}x{shape[1]}.model"
 
 
 def read_model(path: Path) -> bytes | None:
@@ -190,14 +193,14 @@ def write_model(path: Path, model: bytes) -> None:
         raise
 
 
-def export(network: DefectGenerator, size: int) -> bytes:
-    """Return a generator as an ONNX model for any number of windows of a size.
+def export(network: DefectGenerator, shape: Shape) -> bytes:
+    """Return a generator as an ONNX model for any number of windows of a shape.
 
     Raises:
         WeightsError: if its architecture calls something that cannot be exported.
     """
     try:
-        return record(planar(network), _windows(network.config, size, 1))
+        return record(planar(network), _windows(network.config, shape, 1))
     except UnsupportedOperation as err:
         raise WeightsError(
             f"the generator {network.config.architecture!r} cannot be exported to ONNX ({err}); take backend='torch'"
@@ -215,13 +218,13 @@ def make_session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def check_against_torch(session: Any, network: DefectGenerator, size: int, weights: Path) -> None:
+def check_against_torch(session: Any, network: DefectGenerator, shape: Shape, weights: Path) -> None:
     """Paint the same windows with both.
 
     Raises:
         WeightsError: if a pixel differs by more than `TOLERANCE`.
     """
-    inputs = _windows(network.config, size, CHECKED_WINDOWS)
+    inputs = _windows(network.config, shape, CHECKED_WINDOWS)
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         expected = network.paint(**inputs).numpy()
     painted = _run(session, {name: value.numpy() for name, value in inputs.items()})
@@ -229,8 +232,8 @@ def check_against_torch(session: Any, network: DefectGenerator, size: int, weigh
     difference = np.abs(np.where(both_broken, 0, painted - expected)).max()
     if not difference <= TOLERANCE:
         raise WeightsError(
-            f"{weights}: ONNX Runtime paints windows of {size} pixels up to {255 * difference:.3g} levels of 255 away "
-            f"from torch, more than {255 * TOLERANCE:.3g}; take backend='torch'"
+            f"{weights}: ONNX Runtime paints windows of {shape[0]} x {shape[1]} pixels up to {255 * difference:.3g} "
+            f"levels of 255 away from torch, more than {255 * TOLERANCE:.3g}; take backend='torch'"
         )
 
 
@@ -241,16 +244,16 @@ def _run(session: Any, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(added)
 
 
-def _windows(config: GeneratorConfig, size: int, count: int) -> dict[str, Tensor]:
+def _windows(config: GeneratorConfig, shape: Shape, count: int) -> dict[str, Tensor]:
     """Return inputs of `DefectGenerator.paint`: noise, rectangles, every class in turn."""
     rng = np.random.default_rng(0)
-    inside = np.zeros((count, size, size), np.float32)
+    inside = np.zeros((count, *shape), np.float32)
     for mask in inside:
-        top, left = rng.integers(0, size // 2, 2)
-        height, width = rng.integers(1, size // 2, 2)
+        top, left = (int(rng.integers(0, side // 2)) for side in shape)
+        height, width = (int(rng.integers(1, side // 2)) for side in shape)
         mask[top : top + height, left : left + width] = 1
     arrays: Sequence[np.ndarray] = (
-        rng.uniform(-1, 1, (count, config.in_channels, size, size)),
+        rng.uniform(-1, 1, (count, config.in_channels, *shape)),
         inside,
         np.eye(config.num_classes)[np.arange(count) % config.num_classes],
         rng.standard_normal((count, config.latent_dim)),

@@ -16,31 +16,39 @@ from albu_gan.compositing import Window, mirrored
 
 
 def extract_windows(images: Tensor, sample: Sequence[int], windows: Sequence[Window]) -> Tensor:
-    """Cut windows of one size out of the images of a batch, as `compositing.extract` does.
+    """Cut windows of one shape out of the images of a batch, as `compositing.extract` does.
 
     Args:
         images: (B, C, H, W) floating point.
         sample: (N,) image that each window lies in.
-        windows: (N,) of one `size`.
+        windows: (N,) of one `shape`.
 
     Returns:
-        (N, C, size, size) float32. A reduced scale averages areas.
+        (N, C, rows, columns) float32. A reduced scale averages areas.
     """
-    device, size = images.device, windows[0].size
-    height, width = images.shape[-2:]
-    side = max(window.side for window in windows)
-    rows, columns = (
-        np.stack([mirrored(start, side, limit) for start in starts])
-        for starts, limit in (([w.top for w in windows], height), ([w.left for w in windows], width))
+    device, shape = images.device, windows[0].shape
+    limits = images.shape[-2:]
+    sides = np.array([(w.height, w.width) for w in windows])
+    starts = np.array([(w.top, w.left) for w in windows])
+    largest = [int(side) for side in sides.max(axis=0)]
+    rows_at, columns_at = (
+        torch.from_numpy(np.stack([mirrored(int(start), largest[axis], limits[axis]) for start in starts[:, axis]])).to(
+            device
+        )
+        for axis in (0, 1)
     )
     index = torch.as_tensor(np.asarray(sample), device=device)
-    rows_at, columns_at = (torch.from_numpy(a).to(device) for a in (rows, columns))
     # Indices around a full slice put the channels last.
     cut = images[index[:, None, None], :, rows_at[:, :, None], columns_at[:, None, :]].permute(0, 3, 1, 2).float()
-    if side == size:
+    if not any(window.reduced for window in windows):
         return cut
-    weights = torch.from_numpy(np.stack([_area_weights(w.side, side, size) for w in windows])).to(device)[:, None]
-    return weights @ cut @ weights.transpose(-1, -2)
+    vertical, horizontal = (
+        torch.from_numpy(np.stack([_area_weights(int(side), largest[axis], shape[axis]) for side in sides[:, axis]]))
+        .to(device)
+        .unsqueeze(1)
+        for axis in (0, 1)
+    )
+    return vertical @ cut @ horizontal.transpose(-1, -2)
 
 
 def _area_weights(side: int, columns: int, size: int) -> np.ndarray:
@@ -121,22 +129,22 @@ def residual_at(residuals: Tensor, windows: Sequence[Window], pixels: Pixels) ->
     """Return what the network added at every pixel, enlarged where the window's scale was reduced.
 
     Args:
-        residuals: (N, C, size, size), of mask `draw` of the pixels.
-        windows: (N,) of one size.
+        residuals: (N, C, rows, columns), of mask `draw` of the pixels.
+        windows: (N,) of one shape.
         pixels: inside their windows.
 
     Returns:
         (P, C).
     """
-    size, device = windows[0].size, residuals.device
-    table = np.array([(w.top, w.left, w.side) for w in windows], np.int64)
-    top, left, side = torch.from_numpy(table.T.copy()).to(device)[:, pixels.draw]
+    device = residuals.device
+    table = np.array([(w.top, w.left, w.height, w.width) for w in windows], np.int64)
+    top, left, height, width = torch.from_numpy(table.T.copy()).to(device)[:, pixels.draw]
     y, x = pixels.row - top, pixels.column - left
-    if all(window.side == size for window in windows):
+    if not any(window.reduced for window in windows):
         return residuals[pixels.draw, :, y, x]
     # Bilinear between the centres of network pixels, the outermost repeated: cv2.INTER_LINEAR.
     taps = []
-    for position in (y, x):
+    for position, side, size in ((y, height, residuals.shape[2]), (x, width, residuals.shape[3])):
         at = ((position + 0.5) * (size / side) - 0.5).clamp(0, size - 1)
         first = at.floor().long()
         taps.append((first, (first + 1).clamp(max=size - 1), (at - first)[:, None].to(residuals.dtype)))

@@ -166,8 +166,8 @@ def one_draw(painter: DefectInpainter) -> Draw:
     centre, axes = (PATCH, PATCH), (PATCH * 3 // 8 - 1, PATCH // 4)
     mask = cv2.ellipse(np.zeros((256, 256), np.uint8), centre, axes, 0, 0, 360, 1, -1)
     left, top, width, height = cv2.boundingRect(mask)
-    window = choose_window((top, left, height, width), (256, 256), painter.window_sizes)
-    if (window.side, window.size) != (PATCH, PATCH):
+    window = choose_window((top, left, height, width), (256, 256), painter.window_shapes)
+    if (window.height, window.width, window.shape) != (PATCH, PATCH, (PATCH, PATCH)):
         raise ValueError(f"the weights have windows of {painter.window_sizes}, the benchmark needs one of {PATCH}")
     cut = np.ascontiguousarray(mask[top : top + height, left : left + width]).astype(bool)
     return Draw(cut, top, left, 0, painter.draw_latent(np.random.default_rng(0)))

@@ -75,10 +75,12 @@ def test_defects_larger_than_a_window_are_painted_at_a_reduced_scale_in_both() -
     np.testing.assert_allclose(painted.permute(0, 2, 3, 1).numpy(), expected, atol=1 / 255)
 
 
-@pytest.mark.parametrize("window", [Window(3, 5, 64, 64), Window(-9, 20, 64, 64), Window(-3, -40, 150, 64)])
+@pytest.mark.parametrize(
+    "window", [Window(*place, (64, 32)) for place in ((3, 5, 64, 32), (-9, 20, 64, 32), (-3, -40, 150, 75))]
+)
 def test_windows_are_cut_as_from_one_image(window: Window) -> None:
     images = photographs(2, 90, 110, 3)
-    plain = Window(0, 0, 64, 64)
+    plain = Window(0, 0, 64, 32, (64, 32))
     cut = extract_windows(tensors(images), [1, 0], [window, plain]).permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(cut[0], extract(images[1], window), atol=1e-5)
     np.testing.assert_allclose(cut[1], extract(images[0], plain), atol=1e-5)
@@ -87,7 +89,7 @@ def test_windows_are_cut_as_from_one_image(window: Window) -> None:
 @pytest.mark.parametrize("side", [64, 65, 101, 200])
 def test_residuals_are_enlarged_as_those_of_one_window(side: int) -> None:
     rng = np.random.default_rng(side)
-    residual, window = rng.normal(size=(64, 64, 2)).astype(np.float32), Window(-4, 7, side, 64)
+    residual, window = rng.normal(size=(64, 128, 2)).astype(np.float32), Window(-4, 7, side, 2 * side, (64, 128))
     mask = rng.random((40, 30)) < 0.3
     top, left = 3, 20
     pixels = Pixels.of([mask], [(top, left)], [0], torch.device("cpu"))

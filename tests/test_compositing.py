@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from albu_gan.compositing import (
+    Box,
     Patch,
     Window,
     choose_window,
@@ -16,6 +17,7 @@ from albu_gan.compositing import (
     mask_box,
     paste,
     patch_residual,
+    window_shapes,
 )
 
 quick = settings(max_examples=60, deadline=None)
@@ -34,8 +36,8 @@ def mirrored(index: int, length: int) -> int:
 
 
 def reference_crop(image: np.ndarray, window: Window) -> np.ndarray:
-    rows = [mirrored(y, image.shape[0]) for y in range(window.top, window.top + window.side)]
-    columns = [mirrored(x, image.shape[1]) for x in range(window.left, window.left + window.side)]
+    rows = [mirrored(y, image.shape[0]) for y in range(window.top, window.top + window.height)]
+    columns = [mirrored(x, image.shape[1]) for x in range(window.left, window.left + window.width)]
     return image[np.ix_(rows, columns)]
 
 
@@ -60,22 +62,66 @@ def test_a_window_shows_the_whole_mask_with_context_and_stays_inside_where_it_fi
 ) -> None:
     height, width = data.draw(st.integers(1, H)), data.draw(st.integers(1, W))
     top, left = data.draw(st.integers(0, H - height)), data.draw(st.integers(0, W - width))
-    window = choose_window((top, left, height, width), (H, W), sizes)
-    margin = max(8, max(height, width) // 6)
-    needed = max(height, width) + 2 * margin
-    # The smallest size that is enough; beyond the largest, the side grows and the size stays.
-    assert window.size == min((s for s in sizes if s >= needed), default=sizes[-1])
-    assert window.side == max(window.size, needed)
-    for start, length, corner, limit in ((top, height, window.top, H), (left, width, window.left, W)):
-        assert corner <= start and start + length <= corner + window.side
-        if limit >= window.side:
-            assert 0 <= corner <= limit - window.side
+    shapes = window_shapes(sizes)
+    window = choose_window((top, left, height, width), (H, W), shapes)
+    margin = max(8, int((height * width) ** 0.5) // 6)
+    needed = (height + 2 * margin, width + 2 * margin)
+    # The smallest shape that is enough; else the one that shows most, whose source grows.
+    enough = [rows * columns for rows, columns in shapes if rows >= needed[0] and columns >= needed[1]]
+    scales = {shape: min(shape[0] / needed[0], shape[1] / needed[1]) for shape in shapes}
+    scale = min(1.0, scales[window.shape])
+    if enough:
+        assert scale == 1 and window.shape[0] * window.shape[1] == min(enough) and not window.reduced
+    else:
+        assert scale == max(scales.values()) < 1 and window.reduced
+    for axis, (start, length, corner, limit) in enumerate(
+        ((top, height, window.top, H), (left, width, window.left, W))
+    ):
+        side = (window.height, window.width)[axis]
+        assert side >= needed[axis] and abs(side * scale - window.shape[axis]) <= 0.5  # one scale for both
+        assert corner <= start and start + length <= corner + side
+        if limit >= side:
+            assert 0 <= corner <= limit - side
             # Context on either side, except at a border of the image.
             assert start - corner >= margin or corner == 0
-            assert corner + window.side - start - length >= margin or corner == limit - window.side
+            assert corner + side - start - length >= margin or corner == limit - side
         else:
-            assert corner <= 0 and corner + window.side >= limit
-            assert abs(-corner - (corner + window.side - limit)) <= 1  # mirrored evenly
+            assert corner <= 0 and corner + side >= limit
+            assert abs(-corner - (corner + side - limit)) <= 1  # mirrored evenly
+
+
+@quick
+@given(st.lists(st.integers(16, 2048), min_size=1, max_size=4, unique=True), st.sampled_from([1, 8, 16, 32, 64]))
+def test_shapes_of_windows_cost_no_more_than_the_largest_square(sizes: list[int], multiple: int) -> None:
+    sizes = sorted(sizes)
+    shapes = window_shapes(tuple(sizes), multiple)
+    areas = [rows * columns for rows, columns in shapes]
+    assert areas == sorted(areas) and areas[0] == sizes[0] ** 2 and areas[-1] == sizes[-1] ** 2
+    assert [rows for rows, columns in shapes if rows == columns] == sizes
+    assert set(shapes) == {shape[::-1] for shape in shapes} and len(set(shapes)) == len(shapes)
+    for rows, columns in shapes:
+        assert rows == columns or (rows % 16 == columns % 16 == rows % multiple == columns % multiple == 0)
+        assert max(rows, columns) <= 4 * min(rows, columns)
+
+
+def test_the_shapes_of_the_bundled_sizes() -> None:
+    assert window_shapes((64, 128)) == (
+        (64, 64),
+        (32, 128),
+        (128, 32),
+        (64, 128),
+        (128, 64),
+        (128, 128),
+        (64, 256),
+        (256, 64),
+    )
+    assert window_shapes((64, 128), 128) == ((64, 64), (128, 128))
+
+
+@pytest.mark.parametrize(("box", "shape"), [((40, 20, 12, 210), (64, 256)), ((3, 9, 100, 10), (128, 32))])
+def test_a_long_defect_gets_a_long_window_at_its_own_scale(box: Box, shape: tuple[int, int]) -> None:
+    window = choose_window(box, (400, 400), window_shapes((64, 128)))
+    assert window.shape == shape == (window.height, window.width)
 
 
 @quick
@@ -83,22 +129,25 @@ def test_a_window_shows_the_whole_mask_with_context_and_stays_inside_where_it_fi
 def test_a_window_is_the_image_inside_and_its_mirror_image_outside(
     height: int, width: int, top: int, left: int, side: int
 ) -> None:
+    rows, columns = side, 1 + side // 3
     top, left = min(top, height - 1), min(left, width - 1)
-    top, left = max(top, 1 - side), max(left, 1 - side)  # some of the image is in the window
-    image, window = noise((height, width)), Window(top, left, side, side)
+    top, left = max(top, 1 - rows), max(left, 1 - columns)  # some of the image is in the window
+    image, window = noise((height, width)), Window(top, left, rows, columns, (rows, columns))
     np.testing.assert_array_equal(extract(image, window), reference_crop(image, window))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("channels", SHAPES)
-@pytest.mark.parametrize("window", [Window(5, 7, 16, 16), Window(-5, 30, 24, 24), Window(-9, -3, 64, 32)])
+@pytest.mark.parametrize(
+    "window", [Window(5, 7, 16, 32, (16, 32)), Window(-5, 30, 24, 24, (24, 24)), Window(-9, -3, 64, 32, (32, 16))]
+)
 def test_a_window_has_the_shape_and_dtype_of_its_image_and_is_a_copy(
     window: Window, channels: tuple[int, ...], dtype: type
 ) -> None:
     image = noise((40, 50, *channels), dtype)
     before = image.copy()
     cut = extract(image, window)
-    assert cut.shape == (window.size, window.size, *channels)
+    assert cut.shape == (*window.shape, *channels)
     assert cut.dtype == dtype and cut.flags.c_contiguous
     cut[:] = 0
     np.testing.assert_array_equal(image, before)
@@ -107,14 +156,14 @@ def test_a_window_has_the_shape_and_dtype_of_its_image_and_is_a_copy(
 @pytest.mark.parametrize("channels", SHAPES)
 def test_a_window_at_half_the_scale_shows_averages_of_four_pixels(channels: tuple[int, ...]) -> None:
     image = noise((40, 50, *channels), np.float32)
-    cut = extract(image, Window(4, 6, 32, 16))
-    expected = image[4:36, 6:38].reshape(16, 2, 16, 2, -1).mean(axis=(1, 3)).reshape(cut.shape)
+    cut = extract(image, Window(4, 6, 32, 40, (16, 20)))
+    expected = image[4:36, 6:46].reshape(16, 2, 20, 2, -1).mean(axis=(1, 3)).reshape(cut.shape)
     np.testing.assert_allclose(cut, expected, atol=1e-6)
 
 
 def test_every_channel_of_a_window_is_cut_alike() -> None:
     image = noise((40, 50, 6))
-    window = Window(-4, 6, 48, 16)
+    window = Window(-4, 6, 48, 96, (16, 32))
     cut = extract(image, window)
     for channel in range(6):
         np.testing.assert_array_equal(cut[:, :, channel], extract(image[:, :, channel].copy(), window))
@@ -123,7 +172,7 @@ def test_every_channel_of_a_window_is_cut_alike() -> None:
 @pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::-1], np.s_[::2, ::2]])
 def test_a_window_of_a_view_is_the_window_of_its_copy(view: tuple[slice, ...]) -> None:
     image = noise((60, 60, 3))[view]
-    for window in (Window(2, 3, 16, 16), Window(-4, 3, 40, 16)):
+    for window in (Window(2, 3, 16, 16, (16, 16)), Window(-4, 3, 40, 20, (16, 8))):
         np.testing.assert_array_equal(extract(image, window), extract(image.copy(), window))
 
 
@@ -135,13 +184,14 @@ def test_a_window_of_a_mask_is_the_mask_inside_and_empty_outside(
     top, left = min(top, height - 1), min(left, width - 1)
     mask = noise((height, width)) > 127
     padded = np.pad(mask, 100)
-    expected = padded[100 + top : 100 + top + side, 100 + left : 100 + left + side]
-    np.testing.assert_array_equal(extract_mask(mask, Window(top, left, side, side)), expected)
+    expected = padded[100 + top : 100 + top + side, 100 + left : 105 + left + side]
+    window = Window(top, left, side, side + 5, (side, side + 5))
+    np.testing.assert_array_equal(extract_mask(mask, window), expected)
 
 
 @pytest.mark.parametrize("name", ["row", "column", "diagonal", "cross", "blob with a tail"])
-@pytest.mark.parametrize("size", [32, 64, 100, 256, 500])
-def test_a_line_of_one_pixel_stays_whole_at_a_reduced_scale(name: str, size: int) -> None:
+@pytest.mark.parametrize("shape", [(32, 32), (64, 64), (100, 100), (64, 256), (500, 500), (512, 128)])
+def test_a_line_of_one_pixel_stays_whole_at_a_reduced_scale(name: str, shape: tuple[int, int]) -> None:
     mask = np.zeros((700, 700), np.uint8)
     lines = {
         "row": [(100, 311, 600, 311)],
@@ -156,16 +206,17 @@ def test_a_line_of_one_pixel_stays_whole_at_a_reduced_scale(name: str, size: int
         cv2.circle(mask, (180, 200), 60, 1, -1)
     box = mask_box(mask)
     assert box is not None
-    window = choose_window(box, mask.shape, (size,))
-    assert window.side > size
+    window = choose_window(box, mask.shape, (shape,))
+    assert window.reduced and window.height > shape[0]
     small = extract_mask(mask, window)
-    assert set(np.unique(small)) == {0, 1} and small.shape == (size, size)
+    assert set(np.unique(small)) == {0, 1} and small.shape == shape
     assert cv2.connectedComponents(small, connectivity=8)[0] == 2
     # Every labelled pixel is in, or beside, a pixel of the small mask, and the other way round.
     grown = cv2.dilate(small, np.ones((3, 3)))
     ys, xs = np.nonzero(mask)
-    assert grown[(ys - window.top) * size // window.side, (xs - window.left) * size // window.side].all()
-    ratio = window.side / size
+    rows, columns = shape
+    assert grown[(ys - window.top) * rows // window.height, (xs - window.left) * columns // window.width].all()
+    ratio = max(window.height / rows, window.width / columns)
     reach = int(np.ceil(ratio))
     near = cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1)))
     ys, xs = np.nonzero(small)
@@ -177,9 +228,9 @@ def test_a_stout_mask_keeps_its_area_at_a_reduced_scale() -> None:
     mask = np.zeros((600, 600), np.uint8)
     cv2.ellipse(mask, (300, 300), (220, 150), 30, 0, 360, 1, -1)
     for size in (64, 128, 256):
-        window = choose_window((80, 80, 440, 440), mask.shape, (size,))
-        outline = 2 * np.pi * 190 * size / window.side
-        expected = mask.sum() * (size / window.side) ** 2
+        window = choose_window((80, 80, 440, 440), mask.shape, ((size, size),))
+        outline = 2 * np.pi * 190 * size / window.height
+        expected = mask.sum() * (size / window.height) * (size / window.width)
         assert abs(extract_mask(mask, window).sum() - expected) < 0.5 * outline
 
 
@@ -228,8 +279,8 @@ def test_a_residual_of_zero_changes_no_bit_at_all() -> None:
 
 
 def test_a_residual_is_carried_pixel_by_pixel_at_full_scale() -> None:
-    residual = np.random.default_rng(0).normal(size=(64, 64, 3)).astype(np.float32)
-    window = Window(-10, 100, 64, 64)
+    residual = np.random.default_rng(0).normal(size=(64, 128, 3)).astype(np.float32)
+    window = Window(-10, 100, 64, 128, (64, 128))
     cut = patch_residual(residual, window, (3, 117, 20, 30))
     np.testing.assert_array_equal(cut, residual[13:33, 17:47])
 
@@ -241,7 +292,7 @@ def test_a_smooth_residual_comes_back_from_a_reduced_scale(channels: int, side: 
     y, x = np.mgrid[:400, :500].astype(np.float32)
     waves = [np.sin(y / 60 + c) * np.cos(x / 70 - c) for c in range(channels)]
     image = np.stack(waves, axis=2).astype(np.float32)
-    window = Window(40, 60, side, 64)
+    window = Window(40, 60, side, 2 * side, (64, 128))
     cut = patch_residual(extract(image, window), window, (60, 80, side - 50, side - 60))
     assert cut.shape == (side - 50, side - 60, channels)
     np.testing.assert_allclose(cut, image[60 : 10 + side, 80 : 20 + side], atol=0.01)

@@ -103,7 +103,7 @@ def window(class_index: int, group: str, level: int) -> DefectWindow:
     image = np.full((40, 40, 1), level, np.uint8)
     mask = np.zeros((40, 40), np.uint8)
     mask[15:20, 15:25] = class_index + 1
-    return DefectWindow(image, mask, None, (15, 15, 5, 10), class_index, 32, 1.0, group, (0.5, 0.5), (False,) * 4)
+    return DefectWindow(image, mask, None, (15, 15, 5, 10), class_index, (32, 32), 1.0, group, (0.5, 0.5), (False,) * 4)
 
 
 def test_batches_of_pairs_follow_the_step_alone_and_count_a_group_once() -> None:

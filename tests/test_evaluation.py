@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from albu_gan.compositing import window_shapes
 from albu_gan.weights_folder import read_folder
 from tests.conftest import CLASSES, make_weights
 from tests.test_gan_training import PATTERN, arguments, write_labelme
@@ -138,7 +139,11 @@ def sides(data: Path) -> tuple[list[DefectWindow], list[DefectWindow], list[tupl
     train = [r for r in dataset.records if r.group in ("part0", "part1")]
     unseen = [r for r in dataset.records if r.group not in ("part0", "part1")]
     clean = [(dataset.read_image(r), None) for r in dataset.clean_records(unseen)]
-    return cut_defects(dataset, train, (32, 64)), cut_defects(dataset, unseen, (32, 64)), clean
+    return (
+        cut_defects(dataset, train, window_shapes((32, 64))),
+        cut_defects(dataset, unseen, window_shapes((32, 64))),
+        clean,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -183,7 +183,7 @@ def window(seed: int) -> DefectWindow:
     image = rng.integers(0, 255, (64, 64, 1)).astype(np.uint8)
     mask = np.zeros((64, 64), np.uint8)
     mask[10:30, 20:50] = 2
-    return DefectWindow(image, mask, None, (10, 20, 20, 30), 1, 48, 1.0, "part", (0.5, 0.5), (False,) * 4)
+    return DefectWindow(image, mask, None, (10, 20, 20, 30), 1, (48, 48), 1.0, "part", (0.5, 0.5), (False,) * 4)
 
 
 def test_a_copy_of_a_training_defect_is_found_mirrored_darker_and_elsewhere_and_a_new_one_is_not() -> None:

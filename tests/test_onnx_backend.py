@@ -73,19 +73,19 @@ def blob(size: int = 40) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("in_channels", [1, 3])
 @pytest.mark.parametrize("architecture", EXPORTED)
 def test_every_architecture_paints_the_same_pixels_as_torch(architecture: str, in_channels: int) -> None:
-    """Random weights with loud heads, many draws, one window and several, sizes up to one larger than the noise."""
+    """Random weights with loud heads, many draws, one window and several, windows up to one larger than the noise."""
     torch.manual_seed(in_channels)
     config = default_config(architecture, in_channels=in_channels, num_classes=3, latent_dim=24)
     network = build_generator(config).eval().requires_grad_(False)
     head = network.head.weight
     head.mul_(20)
-    for size in (32, 64, 160):
-        session = make_session(export(network, size))
-        rng = np.random.default_rng(size)
+    for shape in ((32, 32), (32, 64), (160, 96)):
+        session = make_session(export(network, shape))
+        rng = np.random.default_rng(shape)
         for count in (1, 1, 4):
             arrays = {
-                "window": rng.uniform(-1, 1, (count, in_channels, size, size)),
-                "inside": rng.random((count, size, size)) < rng.random((count, 1, 1)),
+                "window": rng.uniform(-1, 1, (count, in_channels, *shape)),
+                "inside": rng.random((count, *shape)) < rng.random((count, 1, 1)),
                 "present": np.eye(3)[rng.integers(3, size=count)],
                 "z": rng.standard_normal((count, 24)),
             }
@@ -102,12 +102,12 @@ def test_bundled_weights_paint_within_a_level_of_torch_over_many_draws(name: str
     torch_painter, onnx_painter = (DefectInpainter.from_pretrained(name, backend=b) for b in ("torch", "onnx"))
     config = torch_painter.folder.config
     rng = np.random.default_rng(0)
-    for size in config.window_sizes:
+    for shape in torch_painter.window_shapes:
         for count in (1, 2, 9):
             windows = torch.from_numpy(
-                rng.uniform(-1, 1, (count, size, size, config.generator.in_channels)).astype(np.float32)
+                rng.uniform(-1, 1, (count, *shape, config.generator.in_channels)).astype(np.float32)
             ).permute(0, 3, 1, 2)
-            inside = torch.from_numpy((rng.random((count, size, size)) < 0.5).astype(np.uint8))
+            inside = torch.from_numpy((rng.random((count, *shape)) < 0.5).astype(np.uint8))
             classes = [int(v) for v in rng.integers(len(config.class_names), size=count)]
             z = torch.from_numpy(rng.standard_normal((count, config.generator.latent_dim), dtype=np.float32))
             expected, painted = (p.residuals(windows, inside, classes, z) for p in (torch_painter, onnx_painter))
@@ -131,7 +131,7 @@ def test_draws_do_not_depend_on_the_backend_and_pixels_differ_by_a_level_at_most
 def test_an_architecture_that_cannot_be_exported_is_one_clear_error() -> None:
     network = build_generator(default_config("ffc", channels=(8, 8), blocks=1)).eval()
     with pytest.raises(WeightsError, match=r"'ffc' cannot be exported to ONNX \(fft_rfft2\); take backend='torch'"):
-        export(network, 32)
+        export(network, (32, 32))
 
 
 def test_a_model_that_paints_something_else_is_refused_and_not_kept(
@@ -142,7 +142,7 @@ def test_a_model_that_paints_something_else_is_refused_and_not_kept(
 
     monkeypatch.setattr(backend, "planar", other)
     image, mask = blob()
-    with pytest.raises(WeightsError, match=r"windows of 64 pixels up to 2\.5\d* levels of 255 away from torch"):
+    with pytest.raises(WeightsError, match=r"windows of 32 x 64 pixels up to 2\.5\d* levels of 255 away from torch"):
         DefectInpainter.from_pretrained(weights, backend="onnx")(image, mask, "pit")
     assert not models(cache)
 
@@ -153,7 +153,7 @@ def test_a_model_is_exported_once_and_then_loaded_without_the_network(
     image, mask = blob()
     first = DefectInpainter.from_pretrained(weights, backend="onnx")(image, mask, "pit")
     (kept,) = models(cache)
-    assert kept.name.endswith("-64.model") and not list(cache.glob(".*"))
+    assert kept.name.endswith("-32x64.model") and not list(cache.glob(".*"))
     monkeypatch.setattr(inpainter_module, "_CACHE", {})
     monkeypatch.setattr(inpainter_module, "_load_network", lambda *_: pytest.fail("loaded the network"))
     monkeypatch.setattr(backend, "export", lambda *_: pytest.fail("exported again"))
@@ -213,8 +213,8 @@ def test_other_weights_are_another_model(weights: str, tmp_path: Path, cache: Pa
     data[-1] ^= 0x40
     path.write_bytes(data)
     painters = [painter_of(name) for name in (weights, str(other))]
-    assert len({painter._path(32) for painter in painters}) == 2
-    assert painters[0]._path(32) != painters[0]._path(64)
+    assert len({painter._path((32, 32)) for painter in painters}) == 2
+    assert painters[0]._path((32, 32)) != painters[0]._path((32, 64))
 
 
 def test_nothing_in_a_weights_folder_is_taken_for_a_model(weights: str, tmp_path: Path, cache: Path) -> None:
@@ -304,12 +304,12 @@ def test_without_any_place_for_a_cache_it_paints(weights: str, monkeypatch: pyte
 
 
 def test_threads_that_begin_together_export_once_and_paint_alike(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    exported: list[int] = []
+    exported: list[tuple[int, int]] = []
     real = export
 
-    def counted(network: Any, size: int) -> bytes:
-        exported.append(size)
-        return real(network, size)
+    def counted(network: Any, shape: tuple[int, int]) -> bytes:
+        exported.append(shape)
+        return real(network, shape)
 
     monkeypatch.setattr(backend, "export", counted)
     painter, barrier = DefectInpainter.from_pretrained(weights, backend="onnx"), threading.Barrier(4)
@@ -321,7 +321,7 @@ def test_threads_that_begin_together_export_once_and_paint_alike(weights: str, m
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(paint, range(4)))) == 1
-    assert exported == [64]
+    assert exported == [(32, 64)]
 
 
 def _paint_in_worker(weights: str, sender: Any) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import pickle
 from collections import Counter
 from itertools import product
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from albu_gan.compositing import window_shapes
 from training.datasets import DataError, DefectDataset, Record
 from training.windows import (
     CONTEXT,
@@ -29,7 +31,7 @@ from training.windows import (
 )
 
 quick = settings(max_examples=25, deadline=None)
-SIZES = (32, 64)
+SHAPES = window_shapes((32, 64))
 
 
 class Memory(DefectDataset):
@@ -70,7 +72,7 @@ def with_box(size_hw: tuple[int, int], box: tuple[int, int, int, int], value: in
 
 def defects_of(images: list[tuple[np.ndarray, np.ndarray, str]]) -> list[DefectWindow]:
     dataset = Memory(images)
-    return cut_defects(dataset, dataset.records, SIZES)
+    return cut_defects(dataset, dataset.records, SHAPES)
 
 
 def make_batches(
@@ -78,12 +80,12 @@ def make_batches(
 ) -> WindowBatches:
     values = {"seed": 0, "length": 400, **changes}
     backgrounds = backgrounds or [(textured((200, 220), 1, 9), None)]
-    return WindowBatches(defects, backgrounds, 4, SIZES, paired, **values)
+    return WindowBatches(defects, backgrounds, 4, paired, **values)
 
 
 @pytest.fixture(scope="module")
 def mixed() -> list[DefectWindow]:
-    """Two classes of both sizes, thin enough to be filled in, and one large defect that is seen at a reduced scale."""
+    """Two classes in windows of many shapes, thin enough to be filled in, and one defect seen at a reduced scale."""
     images = []
     boxes = [
         ((40, 50, 4, 9), 1),
@@ -150,9 +152,9 @@ def test_what_is_too_thick_or_too_large_is_not_filled_in() -> None:
 def test_a_window_cut_around_a_defect_shows_image_and_mask_as_they_are() -> None:
     image, mask = textured((160, 180), 3), with_box((160, 180), (70, 80, 9, 12), 2)
     mask[75, 98] = 1  # a speck of another class: labelled, but no window of its own
-    (window,) = cut_defects(Memory([(image, mask, "g")]), Memory([(image, mask, "g")]).records, SIZES)
+    (window,) = cut_defects(Memory([(image, mask, "g")]), Memory([(image, mask, "g")]).records, SHAPES)
     side = int(32 * CONTEXT)
-    assert (window.size, window.scale, window.class_index, window.group) == (32, 1.0, 1, "g")
+    assert (window.shape, window.scale, window.class_index, window.group) == ((32, 32), 1.0, 1, "g")
     assert window.image.shape == (side, side, 3) and window.mask.shape == (side, side)
     ys, xs = np.nonzero(window.mask == 2)
     top, left = 70 - ys.min(), 80 - xs.min()
@@ -178,7 +180,7 @@ def test_the_box_of_a_window_holds_its_defect_at_every_size_of_image_and_defect(
     expected = height * width * window.scale**2
     assert window.mask.sum() == pytest.approx(expected, rel=0.5, abs=2 * (h + w))
     assert window.edges == (top <= 1, left <= 1, top + height >= H - 1, left + width >= W - 1)
-    assert window.scale == 1 or (window.size == SIZES[-1] and window.scale < 1)
+    assert window.scale == 1 or (math.prod(window.shape) == 64 * 64 and window.scale < 1)
 
 
 @quick
@@ -192,8 +194,8 @@ def test_a_jittered_crop_keeps_all_four_corners_of_its_defect(data: st.DataObjec
     for corner, (row, column) in zip(corners, product((ys.min(), ys.max() - 1), (xs.min(), xs.max() - 1)), strict=True):
         corner[row : row + 2, column : column + 2] = 1
     image, *cut = jitter_crop(window, [window.image, *corners], np.random.default_rng(seed))
-    assert image.shape == (window.size, window.size, 1)
-    assert all(corner.shape == (window.size, window.size) and corner.any() for corner in cut)
+    assert image.shape == (*window.shape, 1)
+    assert all(corner.shape == window.shape and corner.any() for corner in cut)
 
 
 def test_layers_of_a_crop_stay_in_register() -> None:
@@ -257,7 +259,7 @@ def test_a_batch_depends_on_the_seed_and_its_number_alone(mixed: list[DefectWind
     assert not np.array_equal(first[3]["clean"][:1], first[4]["clean"][:1])
 
 
-def test_processes_of_one_step_draw_other_windows_of_the_same_size(mixed: list[DefectWindow]) -> None:
+def test_processes_of_one_step_draw_other_windows_of_the_same_shape(mixed: list[DefectWindow]) -> None:
     ranks = [make_batches(mixed, rank=rank) for rank in range(2)]
     for step in range(12):
         a, b = (batches[step] for batches in ranks)
@@ -265,18 +267,18 @@ def test_processes_of_one_step_draw_other_windows_of_the_same_size(mixed: list[D
         assert not np.array_equal(a["real"], b["real"]) and not np.array_equal(a["clean"], b["clean"])
 
 
-def test_every_batch_has_windows_of_one_size_and_the_promised_arrays(mixed: list[DefectWindow]) -> None:
+def test_every_batch_has_windows_of_one_shape_and_the_promised_arrays(mixed: list[DefectWindow]) -> None:
     batches = make_batches(mixed)
-    assert len(batches) == 400 and batches.sizes == [32, 64]
+    assert len(batches) == 400 and batches.shapes == [(32, 32), (32, 64), (32, 128), (128, 32)]
     seen = Counter()
     for step in range(60):
         batch = batches[step]
-        B, S = batch["real"].shape[:2]
-        seen[S] += 1
-        pixels = B * S**2  # of small windows half as many as of large ones
-        assert pixels == 4 * 64**2 if S == 64 else pixels == 2 * 64**2
-        assert batch["real"].shape == batch["clean"].shape == (B, S, S, 1)
-        assert batch["real_mask"].shape == batch["fake_mask"].shape == (B, S, S)
+        B, H, W = batch["real"].shape[:3]
+        seen[H, W] += 1
+        pixels = B * H * W  # of small windows half as many as of the largest
+        assert pixels == (4 if H * W == 64 * 64 else 2) * 64 * 64
+        assert batch["real"].shape == batch["clean"].shape == (B, H, W, 1)
+        assert batch["real_mask"].shape == batch["fake_mask"].shape == (B, H, W)
         assert batch["paired"].shape == (B,) and batch["paired"].dtype == bool
         assert all(batch[key].dtype == np.uint8 for key in ("real", "clean", "real_mask", "fake_mask"))
         assert (batch["real_mask"].reshape(B, -1).max(axis=1) > 0).all()
@@ -284,7 +286,7 @@ def test_every_batch_has_windows_of_one_size_and_the_promised_arrays(mixed: list
         # The mask to be painted is of the class that the real window shows.
         for real, fake in zip(batch["real_mask"], batch["fake_mask"], strict=True):
             assert set(np.unique(real)) == set(np.unique(fake))
-    assert min(seen.values()) > 5
+    assert set(seen) == set(batches.shapes) and min(seen.values()) > 5
 
 
 def test_a_paired_sample_differs_from_its_real_window_only_near_the_defect(mixed: list[DefectWindow]) -> None:
@@ -348,7 +350,7 @@ def test_a_defect_of_the_border_is_painted_at_that_border_of_the_background(bord
         for clean, mask in zip(batch["clean"], batch["fake_mask"], strict=True):
             # One line of pixels is the border of the background, and the shape lies on it.
             bright = clean[:, :, 0] > 1.5 * clean.min()
-            assert bright.sum() == len(bright) and bright.any(axis=border % 2).sum() in (1, len(bright))
+            assert bright.sum() == bright.shape[1 - border % 2] and bright.any(axis=1 - border % 2).sum() == 1
             assert mask[bright].any()
 
 
@@ -371,7 +373,7 @@ def test_classes_are_drawn_evenly_and_so_are_the_groups_of_a_class() -> None:
 
 
 def test_a_donor_is_the_real_defect_that_the_mask_to_be_painted_is_the_mask_of(mixed: list[DefectWindow]) -> None:
-    batches = WindowBatches(mixed, [(textured((200, 220), 1, 9), None)], 4, SIZES, 0.3, seed=0, length=50, donors=True)
+    batches = WindowBatches(mixed, [(textured((200, 220), 1, 9), None)], 4, 0.3, seed=0, length=50, donors=True)
     plain = make_batches(mixed, paired=0.3)
     for step in range(15):
         batch = batches[step]
@@ -383,13 +385,13 @@ def test_a_donor_is_the_real_defect_that_the_mask_to_be_painted_is_the_mask_of(m
             np.testing.assert_array_equal(batch[key], value)  # asking for donors changes nothing else
 
 
-def test_the_odds_of_sizes_and_classes_give_every_class_the_same_share(mixed: list[DefectWindow]) -> None:
+def test_the_odds_of_shapes_and_classes_give_every_class_the_same_share(mixed: list[DefectWindow]) -> None:
     batches = make_batches(mixed)
     shares = Counter()
-    for size, probability in zip(batches.sizes, batches.size_probabilities, strict=True):
-        weights = batches.class_weights[size]
+    for shape, probability in zip(batches.shapes, batches.shape_probabilities, strict=True):
+        weights = batches.class_weights[shape]
         for index, weight in weights.items():
-            shares[index] += probability * batches.batch_sizes[size] * weight / sum(weights.values())
+            shares[index] += probability * batches.batch_sizes[shape] * weight / sum(weights.values())
     assert len(shares) == 2 and shares[0] == pytest.approx(shares[1])
 
 
@@ -452,4 +454,4 @@ def test_images_smaller_than_a_window_are_told_of_and_work() -> None:
     small = textured((20, 50)), with_box((20, 50), (5, 5, 4, 8)), "a"
     with pytest.warns(UserWarning, match="1 images are smaller than a window of 32 pixels"):
         (window,) = defects_of([small, (textured((90, 90)), np.zeros((90, 90), np.uint8), "b")])
-    assert window.size == 32 and make_batches([window])[0]["real"].shape[1:3] == (32, 32)
+    assert window.shape == (32, 32) and make_batches([window])[0]["real"].shape[1:3] == (32, 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from albu_gan.compositing import Window, choose_window, extract, extract_mask
+from albu_gan.compositing import Shape, Window, choose_window, extract, extract_mask
 from albu_gan.masks import thin_parts
 from training.datasets.record import DataError, DefectDataset, Record
 
@@ -35,12 +36,12 @@ class DefectWindow:
     """A real defect with its surroundings.
 
     Attributes:
-        image: (S, S, C) uint8, S = size * CONTEXT.
-        mask: (S, S) uint8, class index + 1; every labelled pixel of the window.
-        filled: (S, S, C) uint8, the defects inpainted away, or None where they are too thick for that.
+        image: (H, W, C) uint8, H x W = shape * CONTEXT.
+        mask: (H, W) uint8, class index + 1; every labelled pixel of the window.
+        filled: (H, W, C) uint8, the defects inpainted away, or None where they are too thick for that.
         box: top, left, height, width of the defect that the window was cut around.
         class_index: of that defect.
-        size: network pixels.
+        shape: rows and columns that are cut from it, network pixels.
         scale: network pixels a source pixel.
         group: of its record.
         centre_yx: centre of the defect as a fraction of its image.
@@ -52,7 +53,7 @@ class DefectWindow:
     filled: np.ndarray | None
     box: tuple[int, int, int, int]
     class_index: int
-    size: int
+    shape: Shape
     scale: float
     group: str
     centre_yx: tuple[float, float]
@@ -88,27 +89,33 @@ def fill_defects(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     return np.clip(np.where(labelled[:, :, None] > 0, filled + moved, filled), 0, 255).astype(np.uint8)
 
 
-def cut_defects(dataset: DefectDataset, records: list[Record], window_sizes: tuple[int, ...]) -> list[DefectWindow]:
+def cut_defects(dataset: DefectDataset, records: list[Record], shapes: tuple[Shape, ...]) -> list[DefectWindow]:
     """Cut a window around every connected defect of the records.
+
+    Args:
+        dataset: that the records are of.
+        records: to be read.
+        shapes: of window, see `albu_gan.compositing.window_shapes`.
 
     Warns:
         UserWarning: if images are smaller than a window; what is missing is mirrored.
     """
     windows, small = [], []
+    smallest = min(min(shape) for shape in shapes if shape[0] == shape[1])
     for record in tqdm([r for r in records if r.classes], desc="defect windows", unit="image", leave=False):
         image, mask = dataset.read(record)
         height, width = mask.shape
-        if min(height, width) < window_sizes[0]:
+        if min(height, width) < smallest:
             small.append(record.image_path)
         for class_index, _, box in components(mask):
-            tight = choose_window(box, (height, width), window_sizes)
-            side = int(tight.side * CONTEXT)
-            top = _shifted(tight.top, tight.side, side, height)
-            left = _shifted(tight.left, tight.side, side, width)
-            wide = Window(top, left, side, int(tight.size * CONTEXT))
-            scale = wide.size / wide.side
-            crop = extract(image, wide).reshape(wide.size, wide.size, dataset.channels)
-            index_mask = np.zeros((wide.size, wide.size), np.uint8)
+            tight = choose_window(box, (height, width), shapes)
+            wider = int(tight.height * CONTEXT), int(tight.width * CONTEXT)
+            top = _shifted(tight.top, tight.height, wider[0], height)
+            left = _shifted(tight.left, tight.width, wider[1], width)
+            wide = Window(top, left, *wider, (int(tight.shape[0] * CONTEXT), int(tight.shape[1] * CONTEXT)))
+            scale = wide.shape[0] / wide.height
+            crop = extract(image, wide).reshape(*wide.shape, dataset.channels)
+            index_mask = np.zeros(wide.shape, np.uint8)
             for value in np.unique(mask[mask > 0]):
                 index_mask[extract_mask(mask == value, wide) > 0] = value
             y, x = (box[0] - top) * scale, (box[1] - left) * scale
@@ -119,7 +126,7 @@ def cut_defects(dataset: DefectDataset, records: list[Record], window_sizes: tup
                     fill_defects(crop, index_mask),
                     (int(y), int(x), int(np.ceil(box[2] * scale)) + 1, int(np.ceil(box[3] * scale)) + 1),
                     class_index,
-                    tight.size,
+                    tight.shape,
                     scale,
                     record.group,
                     ((box[0] + box[2] / 2) / height, (box[1] + box[3] / 2) / width),
@@ -128,7 +135,7 @@ def cut_defects(dataset: DefectDataset, records: list[Record], window_sizes: tup
             )
     if small:
         warnings.warn(
-            f"{len(small)} images are smaller than a window of {window_sizes[0]} pixels, {small[0]} among them; what "
+            f"{len(small)} images are smaller than a window of {smallest} pixels, {small[0]} among them; what "
             "is missing is mirrored. Smaller --window-sizes would fit",
             stacklevel=2,
         )
@@ -144,7 +151,7 @@ def _shifted(start: int, side: int, wider: int, limit: int) -> int:
 class WindowBatches(Dataset[dict[str, Any]]):
     """Batches of training windows; batch `i` depends on the seed and `i` alone, so a resumed run sees the same stream.
 
-    Every batch holds windows of one size. Classes are drawn evenly, then groups, then windows of the group, so that a
+    Every batch holds windows of one shape. Classes are drawn evenly, then groups, then windows of the group, so that a
     tile photographed fifteen times counts once. An item is a dict of arrays:
 
     - real (B, H, W, C) uint8 and real_mask (B, H, W) uint8: a real defect;
@@ -160,7 +167,6 @@ class WindowBatches(Dataset[dict[str, Any]]):
         defects: list[DefectWindow],
         backgrounds: Backgrounds,
         batch_size: int,
-        window_sizes: tuple[int, ...],
         paired_fraction: float,
         seed: int,
         length: int,
@@ -172,40 +178,42 @@ class WindowBatches(Dataset[dict[str, Any]]):
         self.backgrounds, self.donors = backgrounds, donors
         self.paired_fraction = paired_fraction
         self.seed, self.length, self.rank = seed, length, rank
-        tree: dict[int, dict[int, dict[str, list[DefectWindow]]]] = defaultdict(lambda: defaultdict(dict))
+        tree: dict[Shape, dict[int, dict[str, list[DefectWindow]]]] = defaultdict(lambda: defaultdict(dict))
         for window in defects:
-            tree[window.size][window.class_index].setdefault(window.group, []).append(window)
-        self.tree = {size: dict(classes) for size, classes in tree.items()}
-        self.sizes = [size for size in window_sizes if size in self.tree]
+            tree[window.shape][window.class_index].setdefault(window.group, []).append(window)
+        self.tree = {shape: dict(classes) for shape, classes in tree.items()}
+        self.shapes = sorted(self.tree, key=lambda shape: (math.prod(shape), shape))
         count = {
-            size: {c: sum(map(len, groups.values())) for c, groups in self.tree[size].items()} for size in self.sizes
+            shape: {c: sum(map(len, groups.values())) for c, groups in self.tree[shape].items()}
+            for shape in self.shapes
         }
-        totals = {c: sum(count[s].get(c, 0) for s in self.sizes) for c in {w.class_index for w in defects}}
-        # Share of evenly drawn classes that falls to each size, and of each class within a size.
+        totals = {c: sum(count[s].get(c, 0) for s in self.shapes) for c in {w.class_index for w in defects}}
+        # Share of evenly drawn classes that falls to each shape, and of each class within a shape.
         self.class_weights = {
-            size: {c: n / totals[c] / len(totals) for c, n in count[size].items()} for size in self.sizes
+            shape: {c: n / totals[c] / len(totals) for c, n in count[shape].items()} for shape in self.shapes
         }
+        largest = max(math.prod(shape) for shape in self.shapes)
+        ratios = {shape: largest / math.prod(shape) for shape in self.shapes}
         self.batch_sizes = {
-            size: int(min(4 * batch_size, max(2, round(batch_size * (window_sizes[-1] / size) ** 2 / 2))))
-            if size != window_sizes[-1]
-            else batch_size
-            for size in self.sizes
+            shape: int(min(4 * batch_size, max(2, round(batch_size * ratio / 2)))) if ratio > 1 else batch_size
+            for shape, ratio in ratios.items()
         }
-        share = np.array([sum(self.class_weights[s].values()) / self.batch_sizes[s] for s in self.sizes])
-        self.size_probabilities = share / share.sum()
+        share = np.array([sum(self.class_weights[s].values()) / self.batch_sizes[s] for s in self.shapes])
+        self.shape_probabilities = share / share.sum()
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        # The size is drawn from the step alone: all processes of one step work on windows of one size.
-        size = self.sizes[np.random.default_rng((self.seed, step)).choice(len(self.sizes), p=self.size_probabilities)]
+        # The shape is drawn from the step alone: all processes of one step work on windows of one shape.
+        first = np.random.default_rng((self.seed, step))
+        shape = self.shapes[first.choice(len(self.shapes), p=self.shape_probabilities)]
         rng = np.random.default_rng((self.seed, step, self.rank + 1))
-        weights = self.class_weights[size]
+        weights = self.class_weights[shape]
         classes, odds = list(weights), np.array(list(weights.values()))
         samples = []
-        for _ in range(self.batch_sizes[size]):
-            by_group = self.tree[size][classes[rng.choice(len(classes), p=odds / odds.sum())]]
+        for _ in range(self.batch_sizes[shape]):
+            by_group = self.tree[shape][classes[rng.choice(len(classes), p=odds / odds.sum())]]
             samples.append(self._sample(by_group, rng))
         return {key: np.stack([sample[key] for sample in samples]) for key in samples[0]}
 
@@ -251,7 +259,7 @@ class WindowBatches(Dataset[dict[str, Any]]):
             cut = _background_window(window, background.shape[:2], rng, anywhere=attempt >= BACKGROUND_TRIES // 2)
             if region is None or extract_mask(~region, cut).mean() <= UNUSABLE_SHARE:
                 break
-        clean = extract(background, cut).reshape(window.size, window.size, background.shape[2])
+        clean = extract(background, cut).reshape(*window.shape, background.shape[2])
         flips = (bool(rng.integers(2)), bool(rng.integers(2)))
         return brighten(flip(clean, flips), rng.uniform(0.8, 1.2)), flip(mask, flips), flip(donor, flips), index
 
@@ -260,9 +268,9 @@ def _background_window(
     window: DefectWindow, image_hw: tuple[int, int], rng: np.random.Generator, anywhere: bool
 ) -> Window:
     """Place a window on a background: about where the defect lay in its own image, or anywhere, borders kept."""
-    side = max(1, round(window.size / window.scale))
+    height, width = (max(1, round(side / window.scale)) for side in window.shape)
     corner = []
-    for axis, limit in enumerate(image_hw):
+    for axis, (side, limit) in enumerate(zip((height, width), image_hw, strict=True)):
         centre = (rng.uniform() if anywhere else window.centre_yx[axis] + rng.uniform(-0.15, 0.15)) * limit
         start = int(np.clip(centre - side / 2, 0, max(0, limit - side)))
         if window.edges[axis]:
@@ -270,33 +278,33 @@ def _background_window(
         elif window.edges[axis + 2]:
             start = limit - side
         corner.append(start if limit >= side else (limit - side) // 2)
-    return Window(corner[0], corner[1], side, window.size)
+    return Window(corner[0], corner[1], height, width, window.shape)
 
 
 def jitter_crop(window: DefectWindow, layers: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """Rescale a stored window a little and cut `size` pixels that contain its defect."""
-    size, stored = window.size, window.image.shape[0]
-    factor = max(rng.uniform(0.85, 1.15), (size + 1) / stored)
+    """Rescale a stored window a little and cut `shape` pixels that contain its defect."""
+    shape, stored = window.shape, window.image.shape[:2]
+    least = max((wanted + 1) / there for wanted, there in zip(shape, stored, strict=True))
+    factor = max(rng.uniform(0.85, 1.15), least)
+    if any(length * factor > wanted - 4 for length, wanted in zip(window.box[2:], shape, strict=True)):
+        factor = least
     top, left, height, width = (v * factor for v in window.box)
-    if max(height, width) > size - 4:
-        factor = (size + 1) / stored
-        top, left, height, width = (v * factor for v in window.box)
-    scaled = max(size, round(stored * factor))
+    scaled = max(shape[0], round(stored[0] * factor)), max(shape[1], round(stored[1] * factor))
     offsets = []
-    for start, length in ((top, height), (left, width)):
-        low, high = max(0, int(np.ceil(start + length)) - size), min(scaled - size, int(start))
-        offsets.append(int(rng.integers(low, high + 1)) if high >= low else int(np.clip(low, 0, scaled - size)))
+    for start, length, wanted, there in zip((top, left), (height, width), shape, scaled, strict=True):
+        low, high = max(0, int(np.ceil(start + length)) - wanted), min(there - wanted, int(start))
+        offsets.append(int(rng.integers(low, high + 1)) if high >= low else int(np.clip(low, 0, there - wanted)))
     y, x = offsets
     cut = []
     for layer in layers:
         method = cv2.INTER_NEAREST if layer.ndim == 2 else cv2.INTER_LINEAR
-        resized = cv2.resize(layer, (scaled, scaled), interpolation=method)
+        resized = cv2.resize(layer, scaled[::-1], interpolation=method)
         if layer.ndim == 3:
-            resized = resized.reshape(scaled, scaled, layer.shape[2])
-        elif scaled < stored:  # nearest neighbours skip lines of a pixel
+            resized = resized.reshape(*scaled, layer.shape[2])
+        elif scaled[0] < stored[0] or scaled[1] < stored[1]:  # nearest neighbours skip lines of a pixel
             rows, columns = np.nonzero(thin_parts(layer, 2))
-            resized[rows * scaled // stored, columns * scaled // stored] = layer[rows, columns]
-        cut.append(resized[y : y + size, x : x + size])
+            resized[rows * scaled[0] // stored[0], columns * scaled[1] // stored[1]] = layer[rows, columns]
+        cut.append(resized[y : y + shape[0], x : x + shape[1]])
     return cut
 
 
@@ -305,14 +313,14 @@ def jitter_shape(mask: np.ndarray, image: np.ndarray, rng: np.random.Generator) 
     left, top, width, height = cv2.boundingRect((mask > 0).astype(np.uint8))
     if not width:
         return mask, image
-    size = mask.shape[0]
+    rows, columns = mask.shape
     centre = (left + width / 2, top + height / 2)
     matrix = cv2.getRotationMatrix2D(centre, rng.uniform(-12, 12), rng.uniform(0.8, 1.2))
-    matrix[:, 2] += [rng.uniform(-1, 1) * size / 8, rng.uniform(-1, 1) * size / 8]
-    moved = cv2.warpAffine(mask, matrix, (size, size), flags=cv2.INTER_NEAREST)
+    matrix[:, 2] += [rng.uniform(-1, 1) * columns / 8, rng.uniform(-1, 1) * rows / 8]
+    moved = cv2.warpAffine(mask, matrix, (columns, rows), flags=cv2.INTER_NEAREST)
     if (moved > 0).sum() < 0.6 * (mask > 0).sum():
         return mask, image
-    moved_image = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    moved_image = cv2.warpAffine(image, matrix, (columns, rows), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return moved, moved_image.reshape(image.shape)
 
 

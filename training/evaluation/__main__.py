@@ -105,7 +105,6 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
         arguments.features,
         sides["train"],
         dataset,
-        config.window_sizes,
         steps=arguments.feature_steps,
         seed=arguments.seed,
         device=arguments.device,
@@ -228,7 +227,7 @@ def _sides(
         raise DataError(f"none of the groups that the weights' config.json names as {side} is in this data")
     return {
         name: (
-            cut_defects(dataset, split.select(dataset.records, part), folder.config.window_sizes),
+            cut_defects(dataset, split.select(dataset.records, part), DefectInpainter(folder).window_shapes),
             load_backgrounds(dataset, split.select(dataset.records, part)),
         )
         for name, part in (("train", "train"), ("unseen", "held_out"))
@@ -236,7 +235,7 @@ def _sides(
 
 
 def _sheet_rows(painter: DefectInpainter, samples: ClassSamples, seed: int) -> list[list[np.ndarray]]:
-    """Real defects beside painted ones, of the size of window that the class has most."""
+    """Real defects beside painted ones, of the shape of window that the class has most."""
     rng = np.random.default_rng(seed)
     real, batch = max(zip(samples.real, samples.to_paint, strict=True), key=lambda pair: len(pair[0]["real"]))
     paint = painter_of(painter.network)

@@ -227,7 +227,6 @@ def read_or_train_features(
     path: Path | None,
     train: tuple[list[DefectWindow], Backgrounds],
     dataset: DefectDataset,
-    window_sizes: tuple[int, ...],
     *,
     steps: int,
     seed: int,
@@ -239,7 +238,6 @@ def read_or_train_features(
         path: of a file that there may not be yet; None writes none.
         train: windows and clean images of the training groups.
         dataset: that they are of.
-        window_sizes: in network pixels.
         steps: of training.
         seed: of the initial weights and the windows.
         device: for the features.
@@ -249,7 +247,7 @@ def read_or_train_features(
     """
     if path is not None and path.is_file():
         return DefectFeatures.load(path, dataset.channels).to(device)
-    batches = WindowBatches(*train, 8, window_sizes, 0.0, seed, steps)
+    batches = WindowBatches(*train, 8, 0.0, seed, steps)
     features = train_features(batches, dataset.channels, len(dataset.class_names), steps, seed, device)
     if path is not None:
         features.save(path)

@@ -1,7 +1,7 @@
 """What a painter is measured on, class by class, and the figures that a training's validation can afford.
 
 Shapes of the training groups are painted onto clean windows of groups that no training saw, and compared with the real
-defects of those groups: what a user does. All sizes of window count, as often as the unseen real defects have them.
+defects of those groups: what a user does. All shapes of window count, as often as the unseen real defects have them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ClassSamples:
 
     Attributes:
         class_index: of the defect.
-        real: batches of one size of window each; `real` and `real_mask` are unseen defects.
+        real: batches of one shape of window each; `real` and `real_mask` are unseen defects.
         to_paint: likewise; `clean` is an unseen background, `fake_mask` a training shape, `donor` its real defect;
             `real` is any training defect of the class.
         real_spread: mean feature distance of two real defects of different groups.
@@ -77,16 +77,16 @@ def collect_samples(
     unseen = [w for w in unseen if w.class_index == class_index]
     if not train or not unseen:
         return None
-    shared = {w.size for w in unseen} & {w.size for w in train}
-    sized = [w for w in unseen if w.size in shared] or unseen
-    sizes = sorted({w.size for w in sized})
-    shares = np.array([sum(w.size == size for w in sized) for size in sizes]) / len(sized)
+    shared = {w.shape for w in unseen} & {w.shape for w in train}
+    seen = [w for w in unseen if w.shape in shared] or unseen
+    shapes = sorted({w.shape for w in seen})
+    shares = np.array([sum(w.shape == shape for w in seen) for shape in shapes]) / len(seen)
     counts = np.maximum(1, np.rint(shares * count)).astype(int)
     real, to_paint = [], []
-    for size, wanted in zip(sizes, counts, strict=True):
-        real.append(_draw([w for w in sized if w.size == size], backgrounds, int(wanted), seed))
-        shapes = [w for w in train if w.size == size] or list(train)
-        to_paint.append(_draw(shapes, backgrounds, int(wanted), seed))
+    for shape, wanted in zip(shapes, counts, strict=True):
+        real.append(_draw([w for w in seen if w.shape == shape], backgrounds, int(wanted), seed))
+        painted = [w for w in train if w.shape == shape] or list(train)
+        to_paint.append(_draw(painted, backgrounds, int(wanted), seed))
     everything = [*train, *unseen]
     vectors = [features.embed(pack([w.image], [w.mask == class_index + 1]))[0] for w in everything]
     spread = within_class_distance(np.stack(vectors), np.array([w.group for w in everything]))
@@ -99,10 +99,10 @@ def collect_samples(
 
 
 def _draw(windows: list[DefectWindow], backgrounds: Backgrounds, count: int, seed: int) -> dict[str, np.ndarray]:
-    """Join batches of `windows`, all of one size or not, until there are `count` samples of one size."""
-    size = max({w.size for w in windows}, key=lambda s: sum(w.size == s for w in windows))
-    windows = [w for w in windows if w.size == size]
-    batches = WindowBatches(windows, backgrounds, 8, (size,), 0.0, seed, 10**6, donors=True)
+    """Join batches of `windows`, all of one shape or not, until there are `count` samples of one shape."""
+    shape = max({w.shape for w in windows}, key=lambda s: sum(w.shape == s for w in windows))
+    windows = [w for w in windows if w.shape == shape]
+    batches = WindowBatches(windows, backgrounds, 8, 0.0, seed, 10**6, donors=True)
     parts: list[dict[str, np.ndarray]] = []
     while sum(len(part["real"]) for part in parts) < count:
         parts.append(batches[len(parts)])
@@ -110,7 +110,7 @@ def _draw(windows: list[DefectWindow], backgrounds: Backgrounds, count: int, see
 
 
 def painter_of(generator: DefectGenerator) -> Paint:
-    """Return what paints (N, S, S, C) uint8 windows in (N, S, S) index masks from (N, latent_dim) latents."""
+    """Return what paints (N, H, W, C) uint8 windows in (N, H, W) index masks from (N, latent_dim) latents."""
 
     def paint(clean: np.ndarray, mask: np.ndarray, z: np.ndarray) -> np.ndarray:
         device = next(generator.parameters()).device
@@ -130,11 +130,11 @@ def painter_of(generator: DefectGenerator) -> Paint:
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Windows of one class and one origin; sizes may differ.
+    """Windows of one class and one origin; shapes may differ.
 
     Attributes:
-        images: (S, S, C) uint8 each.
-        labels: (S, S) uint8 each, class index + 1.
+        images: (H, W, C) uint8 each.
+        labels: (H, W) uint8 each, class index + 1.
         vectors: (N, D) float64 features inside the class's mask.
         groups: (N,) str, the group that the defect or its shape is of.
         backgrounds: (N,) str, the group that the window around it is of.

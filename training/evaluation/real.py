@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from albu_gan.compositing import window_shapes
 from training.atomic import write_json
 from training.datasets import DataError, DefectDataset, add_data_arguments, split_by_group
 from training.datasets.split_file import read_split
@@ -59,7 +60,7 @@ def measure_real(dataset: DefectDataset, arguments: argparse.Namespace) -> Path:
     )
     sizes = tuple(sorted(set(arguments.window_sizes)))
     records = {side: split.select(dataset.records, side) for side in ("train", "held_out")}
-    windows = {side: cut_defects(dataset, chosen, sizes) for side, chosen in records.items()}
+    windows = {side: cut_defects(dataset, chosen, window_shapes(sizes)) for side, chosen in records.items()}
     for side, cut in windows.items():
         if len(cut) < 2:
             raise DataError(f"{len(cut)} defects on the side {side!r}; at least two are needed to compare them")
@@ -67,7 +68,6 @@ def measure_real(dataset: DefectDataset, arguments: argparse.Namespace) -> Path:
         arguments.features,
         (windows["train"], load_backgrounds(dataset, records["train"])),
         dataset,
-        sizes,
         steps=arguments.feature_steps,
         seed=arguments.seed,
         device=arguments.device,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from albu_gan.compositing import Shape, window_shapes
 from albu_gan.generators import DefectGenerator, build_generator, default_config
 from albu_gan.hub import find_weights
 from albu_gan.weights_folder import WeightsError
@@ -128,9 +129,9 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             dataset.records, dataset.class_names, config.train_fraction, config.split_seed, config.validation_fraction
         )
     _check_run(arguments, config, split)
-    sides = _sides(dataset, split, config)
-    defects, backgrounds = sides["train"]
     generator = make_generator(arguments.init, dataset, config)
+    sides = _sides(dataset, split, window_shapes(config.window_sizes, generator.size_multiple))
+    defects, backgrounds = sides["train"]
     if accelerator.is_main_process:
         arguments.out.mkdir(parents=True, exist_ok=True)
         described = {"data": str(arguments.data), "format": arguments.format, "init": arguments.init}
@@ -143,7 +144,6 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         defects,
         backgrounds,
         config.batch_size,
-        config.window_sizes,
         config.paired_fraction,
         config.seed,
         length=max(1, round(config.total_kimg * 1000)),
@@ -207,14 +207,14 @@ def _check_run(arguments: argparse.Namespace, config: TrainConfig, split: Split)
 
 
 def _sides(
-    dataset: DefectDataset, split: Split, config: TrainConfig
+    dataset: DefectDataset, split: Split, shapes: tuple[Shape, ...]
 ) -> dict[str, tuple[list[DefectWindow], Backgrounds]]:
     """Windows and clean images of each side that the training looks at; without validation groups there is one."""
     sides = {}
     for side in ("train", "validation"):
         records = split.select(dataset.records, side)
         if records:
-            defects = cut_defects(dataset, records, config.window_sizes)
+            defects = cut_defects(dataset, records, shapes)
             if side == "train":
                 sides[side] = (defects, load_backgrounds(dataset, records))
             elif defects:
@@ -257,22 +257,21 @@ def _make_trainer(
             )
         else:
             warnings.warn("no validation groups: the last generator is exported, not the best one", stacklevel=2)
-    fixed = fixed_samples(*sides.get("validation", sides["train"]), config) if accelerator.is_main_process else []
+    fixed = fixed_samples(*sides.get("validation", sides["train"])) if accelerator.is_main_process else []
     return GANTrainer(config, generator, arguments.out, fixed, validate, accelerator)
 
 
-def fixed_samples(
-    defects: list[DefectWindow], backgrounds: Backgrounds, config: TrainConfig
-) -> list[dict[str, np.ndarray]]:
-    """Windows for the sample sheets: some of every size, classes as evenly as they come."""
-    batches = WindowBatches(defects, backgrounds, SHEET_WINDOWS, config.window_sizes, 0.0, seed=1, length=1000)
-    by_size: dict[int, dict[str, np.ndarray]] = {}
+def fixed_samples(defects: list[DefectWindow], backgrounds: Backgrounds) -> list[dict[str, np.ndarray]]:
+    """Windows for the sample sheets: some of every shape, classes as evenly as they come."""
+    batches = WindowBatches(defects, backgrounds, SHEET_WINDOWS, 0.0, seed=1, length=1000)
+    each = max(2, -(-2 * SHEET_WINDOWS // len(batches.shapes)))
+    by_shape: dict[Shape, dict[str, np.ndarray]] = {}
     for step in range(len(batches)):
         batch = batches[step]
-        by_size.setdefault(batch["real"].shape[1], {key: value[:SHEET_WINDOWS] for key, value in batch.items()})
-        if len(by_size) == len(batches.sizes):
+        by_shape.setdefault(batch["real"].shape[1:3], {key: value[:each] for key, value in batch.items()})
+        if len(by_shape) == len(batches.shapes):
             break
-    return [by_size[size] for size in sorted(by_size)]
+    return [by_shape[shape] for shape in batches.shapes if shape in by_shape]
 
 
 if __name__ == "__main__":

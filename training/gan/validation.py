@@ -76,9 +76,7 @@ def build_validator(
     if path.is_file() or features_path is not None:
         features = DefectFeatures.load(path, channels).to(device)
     else:
-        batches = WindowBatches(
-            train, train_backgrounds, 8, config.window_sizes, 0.0, config.seed, config.feature_steps
-        )
+        batches = WindowBatches(train, train_backgrounds, 8, 0.0, config.seed, config.feature_steps)
         features = train_features(batches, channels, len(class_names), config.feature_steps, config.seed, device)
         features.save(path)
     found = [

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from albu_gan.compositing import window_shapes
 from albu_gan.weights_folder import WeightsError
 from training.datasets import DataError, add_data_arguments, dataset_from_arguments, split_by_group
 from training.evaluation.features import DefectFeatures, train_features
@@ -90,10 +91,10 @@ def run(arguments: argparse.Namespace) -> None:
         features = DefectFeatures.load(path, dataset.channels)
     else:
         records = split.select(dataset.records, "train")
-        sizes = COMMON["window_sizes"]
-        windows = (cut_defects(dataset, records, sizes), load_backgrounds(dataset, records))
+        shapes = window_shapes(COMMON["window_sizes"])
+        windows = (cut_defects(dataset, records, shapes), load_backgrounds(dataset, records))
         steps = arguments.feature_steps
-        batches = WindowBatches(*windows, 8, sizes, 0.0, 0, steps)
+        batches = WindowBatches(*windows, 8, 0.0, 0, steps)
         features = train_features(batches, dataset.channels, len(dataset.class_names), steps, 0)
         features.save(path)
     measure = Measure(dataset, split, features)

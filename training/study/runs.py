@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from albu_gan.compositing import window_shapes
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
 from training.atomic import write_json
@@ -58,9 +59,9 @@ class Measure:
 
     def __init__(self, dataset: DefectDataset, split: Split, features: DefectFeatures) -> None:
         self.class_names, self.features = dataset.class_names, features
-        sizes = COMMON["window_sizes"]
+        shapes = window_shapes(COMMON["window_sizes"])
         sides = {
-            side: (cut_defects(dataset, records, sizes), load_backgrounds(dataset, records))
+            side: (cut_defects(dataset, records, shapes), load_backgrounds(dataset, records))
             for side in ("train", "validation")
             for records in [split.select(dataset.records, side)]
         }

@@ -118,7 +118,7 @@ def train(arguments: argparse.Namespace, config: DCGANConfig) -> None:
         batches = ShapeBatches(shapes, names, config.image_size, config.batch_size, seed, length)
         fixed = collect(ShapeBatches(shapes, names, config.image_size, 16, seed + 1, length), len(names))
     else:
-        windows = cut_defects(dataset, records, (config.image_size,))
+        windows = cut_defects(dataset, records, ((config.image_size, config.image_size),))
         batches = PairBatches(windows, names, config.batch_size, seed, length)
         fixed = collect(PairBatches(windows, names, 16, seed + 1, length), len(names))
     out.mkdir(parents=True, exist_ok=True)
