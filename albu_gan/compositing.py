@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 import cv2
 import numpy as np
@@ -208,12 +208,17 @@ def paste(image: np.ndarray, patch: Patch) -> None:
     height, width = patch.mask.shape
     region = image[patch.top : patch.top + height, patch.left : patch.left + width]
     residual = _fit_channels(patch.residual, image)
-    if image.dtype == np.uint8:
-        painted = np.clip(np.rint(region + 255.0 * residual), 0, 255).astype(np.uint8)
+    if image.dtype == np.uint8:  # rounds and saturates in one pass
+        residual = np.float32(255) * residual
+        if image.ndim == 3 and residual.shape[2] != image.shape[2]:
+            residual = cv2.merge([residual] * image.shape[2])
+        painted = cv2.add(region, residual, dtype=cv2.CV_8U).reshape(region.shape)
     else:
-        painted = np.clip(region + residual, 0, 1).astype(image.dtype)
-    mask = patch.mask if image.ndim == 2 else patch.mask[:, :, None]
-    np.copyto(region, painted, where=mask)
+        painted = np.clip(region + residual, 0, 1, dtype=image.dtype)
+    if region[0].flags.c_contiguous and region.strides[0] > 0:  # what cv2 writes to in place
+        cv2.copyTo(painted, patch.mask.view(np.uint8), region)
+    else:
+        np.copyto(region, painted, where=patch.mask if image.ndim == 2 else patch.mask[:, :, None])
 
 
 def _fit_channels(residual: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -234,10 +239,14 @@ def contrast(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
     Returns:
         Levels of 255.
     """
-    change = np.abs(after.astype(np.float32) - before.astype(np.float32))
-    if change.ndim == 3:
-        change = change.max(axis=2)
-    inside = change[mask != 0]
-    if inside.size == 0:
+    if not mask.any():
         return 0.0
-    return float(np.percentile(inside, 75)) * (1.0 if before.dtype == np.uint8 else 255.0)
+    change = cv2.absdiff(before, after).reshape(*mask.shape, -1)
+    largest = reduce(np.maximum, (change[:, :, channel] for channel in range(change.shape[2])))[mask != 0]
+    at = 0.75 * (len(largest) - 1)
+    below, above = math.floor(at), math.ceil(at)
+    ordered = np.partition(largest, (below, above, len(largest) - 1))  # what is no number comes last
+    if np.isnan(ordered[-1]):
+        return math.nan
+    level = float(ordered[below]) + (at - below) * (float(ordered[above]) - float(ordered[below]))
+    return level * (1.0 if before.dtype == np.uint8 else 255.0)

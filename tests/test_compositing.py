@@ -324,3 +324,21 @@ def test_contrast_does_not_wrap_around_zero() -> None:
     dark, bright = np.full((3, 3), 5, np.uint8), np.full((3, 3), 250, np.uint8)
     mask = np.ones((3, 3), bool)
     assert contrast(dark, bright, mask) == contrast(bright, dark, mask) == 245
+
+
+@pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::-1], np.s_[::2, ::2], np.s_[4:44, 6:50]])
+@pytest.mark.parametrize("channels", SHAPES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_pasting_into_a_view_is_pasting_into_its_copy(
+    dtype: type, channels: tuple[int, ...], view: tuple[slice, ...]
+) -> None:
+    image = noise((60, 70, *channels), dtype)
+    rng = np.random.default_rng(2)
+    mask = np.asfortranarray(rng.random((9, 11)) < 0.5)
+    patch = Patch(3, 5, mask, rng.uniform(-1, 1, (9, 11, 1)).astype(np.float32), 0)
+    expected, rest = image[view].copy(), image.copy()
+    paste(expected, patch)
+    paste(image[view], patch)
+    np.testing.assert_array_equal(image[view], expected)
+    image[view], rest[view] = 0, 0
+    np.testing.assert_array_equal(image, rest)
