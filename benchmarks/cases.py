@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,7 @@ import numpy as np
 from albu_gan import GANDefectInpaint
 
 SIZES = ((256, 256), (256, 1600), (1024, 1024))
-#: Backends of the transform that are timed: those that this version has, torch first.
-BACKENDS = ("torch", "onnx") if "backend" in inspect.signature(GANDefectInpaint).parameters else ("torch",)
+BACKENDS = ("torch", "onnx")  # of the transform, the default first
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from albu_gan import GANDefectInpaint
-from benchmarks.cases import surface
+from benchmarks.cases import BACKENDS, surface
 from benchmarks.settings import Settings
 from benchmarks.timing import steady_memory, summary
 
+WITHOUT = "without"
 BATCH = 8
 SHARE = 0.3  # p of the transform
 DIFFERENT = 32  # images that are made up; files beyond them repeat their content
@@ -146,14 +147,16 @@ def throughput(loader: DataLoader[Any], consume: Callable[[Tensor, Tensor], None
 
 
 @contextmanager
-def two_loaders(
-    folder: Path, pipeline: Pipeline, weights: str, count: int, workers: int, context: str | None, **arguments: Any
+def loaders_of(
+    folder: Path, pipeline: Pipeline, weights: str, count: int, workers: int, context: str | None
 ) -> Iterator[dict[str, DataLoader[Any]]]:
-    """Loaders with and without painting; their workers end with the block."""
-    loaders = {}
-    for name, painted in (("without", None), ("with", weights)):
-        transform = augmentation(pipeline, painted, **(arguments if painted else {}))
-        loaders[name] = make_loader(Files(folder, pipeline, count, transform), workers, context)
+    """Loaders without painting and with it, by each backend; their workers end with the block."""
+    transforms = {WITHOUT: augmentation(pipeline, None)}
+    transforms |= {backend: augmentation(pipeline, weights, backend=backend) for backend in BACKENDS}
+    loaders = {
+        name: make_loader(Files(folder, pipeline, count, transform), workers, context)
+        for name, transform in transforms.items()
+    }
     try:
         yield loaders
     finally:
@@ -165,7 +168,8 @@ def measure_loader(weights: str, settings: Settings, folder: Path) -> list[dict[
     """Time epochs with and without painting in turns, for every pipeline, number of workers and way to start them.
 
     Returns:
-        One entry a setting and loop: images a second with and without, and their ratio within each pair of epochs.
+        One entry a setting and loop: images a second without and, by backend, with painting, and the ratio of the two
+        within each turn.
     """
     found = []
     for number, pipeline in enumerate(PIPELINES):
@@ -174,7 +178,7 @@ def measure_loader(weights: str, settings: Settings, folder: Path) -> list[dict[
         height, width = pipeline.size_hw
         count = max(BATCH, min(settings.max_files, settings.epoch_pixels // (height * width)))
         for workers, context in WORKERS if settings.all_loaders else WORKERS[number::5]:
-            with two_loaders(files, pipeline, weights, count, workers, context) as loaders:
+            with loaders_of(files, pipeline, weights, count, workers, context) as loaders:
                 for loop, consume in (("batches only", nothing), ("training", Training(pipeline.channels))):
                     rates = alternating(loaders, consume, settings.epochs)
                     found.append(
@@ -184,11 +188,12 @@ def measure_loader(weights: str, settings: Settings, folder: Path) -> list[dict[
                             "context": context,
                             "loop": loop,
                             "images_an_epoch": count,
-                            "without_a_second": summary(rates["without"]),
-                            "with_a_second": summary(rates["with"]),
-                            "with_to_without": summary(
-                                [a / b for a, b in zip(rates["with"], rates["without"], strict=True)]
-                            ),
+                            "without_a_second": summary(rates[WITHOUT]),
+                            "with_a_second": {name: summary(rates[name]) for name in BACKENDS},
+                            "with_to_without": {
+                                name: summary([a / b for a, b in zip(rates[name], rates[WITHOUT], strict=True)])
+                                for name in BACKENDS
+                            },
                         }
                     )
     return found

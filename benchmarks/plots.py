@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from benchmarks.cases import BACKENDS
 from benchmarks.stages import STAGES
 from training.atomic import write_bytes
 
@@ -78,12 +79,18 @@ def plot_loader(entries: Sequence[Mapping[str, Any]]) -> Figure:
         rows = [entry for entry in entries if entry["loop"] == loop][::-1]
         pipelines = list(dict.fromkeys(entry["name"] for entry in entries))
         for row, entry in enumerate(rows):
-            _interval(axes, row, entry["with_to_without"], f"C{pipelines.index(entry['name'])}")
+            for number, backend in enumerate(BACKENDS):
+                height = row + 0.16 * (1 - 2 * number)
+                colour = f"C{pipelines.index(entry['name'])}"
+                _interval(axes, height, entry["with_to_without"][backend], colour, "os"[number])
         axes.axvline(1.0, color="0.6", linewidth=0.8)
         axes.axvline(0.8, color="0.6", linewidth=0.8, linestyle=":")
         axes.set_yticks(range(len(rows)), [f"{entry['name']}, {_workers(entry)}" for entry in rows])
         axes.set_title(loop)
-    figure.supxlabel("images a second with p=0.3, as a share of those without", fontsize="medium")
+    figure.supxlabel(
+        f"images a second with p=0.3, as a share of those without; circles {BACKENDS[0]}, squares {BACKENDS[1]}",
+        fontsize="medium",
+    )
     return figure
 
 
@@ -118,6 +125,6 @@ def _workers(entry: Mapping[str, Any]) -> str:
     return "no worker" if not entry["workers"] else f"{entry['workers']} by {entry['context']}"
 
 
-def _interval(axes: Axes, row: int, values: Mapping[str, float], colour: str) -> None:
+def _interval(axes: Axes, row: float, values: Mapping[str, float], colour: str, marker: str = "o") -> None:
     axes.plot([values["q1"], values["q3"]], [row, row], color=colour, linewidth=2)
-    axes.plot(values["median"], row, "o", color=colour, markersize=4)
+    axes.plot(values["median"], row, marker, color=colour, markersize=4)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from benchmarks.cases import BACKENDS
 from benchmarks.peers import COPY, DEFAULT
 from benchmarks.stages import NETWORK, STAGES
 from benchmarks.targets import targets
@@ -100,11 +101,13 @@ def one_defect_table(result: Mapping[str, Any]) -> str:
 
 
 def loader_table(result: Mapping[str, Any]) -> str:
-    """One row a setting: images a second with and without, and the share that is left."""
-    lines = _head("files", "workers", "loop", "images a second without", "with `p=0.3`", "with / without")
+    """One row a setting: images a second without and with, and the share that is left, by backend."""
+    titles = [title for name in BACKENDS for title in (f"with `p=0.3`, {name}", "with / without")]
+    lines = _head("files", "workers", "loop", "images a second without", *titles)
     for entry in result["loader"]:
         workers = f"{entry['workers']}, {entry['context']}" if entry["workers"] else "0"
-        rates = [_spread(entry[key]) for key in ("without_a_second", "with_a_second", "with_to_without")]
+        rates = [_spread(entry["without_a_second"])]
+        rates += [_spread(entry[key][name]) for name in BACKENDS for key in ("with_a_second", "with_to_without")]
         lines.append(_row(entry["name"], workers, entry["loop"], *rates))
     return "\n".join(lines)
 

@@ -44,22 +44,27 @@ def targets(result: Mapping[str, Any]) -> list[Target]:
     """Compare a run with every target, the worst setting where there are several."""
     wide = [entry for entry in result["loader"] if tuple(entry["size_hw"]) == WIDE]
     lost = {
-        (loop, whole): max(
-            (1 - e["with_to_without"]["median"] for e in wide if e["loop"] == loop and (e["crop_hw"] is None) == whole),
+        (loop, whole, backend): max(
+            (
+                1 - e["with_to_without"][backend]["median"]
+                for e in wide
+                if e["loop"] == loop and (e["crop_hw"] is None) == whole
+            ),
             default=None,
         )
         for loop in ("batches only", "training")
         for whole in (True, False)
+        for backend in BACKENDS
     }
     found = [
         Target(
-            f"throughput of a DataLoader lost to `p=0.3` at 256 x 1600, {'whole' if whole else 'cropped'}, {loop}: "
-            "the worst of all workers",
+            f"throughput of a DataLoader lost to `p=0.3` at 256 x 1600, {'whole' if whole else 'cropped'}, {loop}, "
+            f"backend={backend!r}: the worst of all workers",
             value,
             0.20,
             percent=True,
         )
-        for (loop, whole), value in lost.items()
+        for (loop, whole, backend), value in lost.items()
     ]
     sides = result["growth"]["sides"]
     base = sides.get(f"{SAME_SHAPES_SIDE}")
