@@ -24,7 +24,7 @@ from albu_gan.image_files import read_image as read_image_file
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import write_png
 from albu_gan.transform import GANDefectInpaint
-from albu_gan.weights_folder import MODEL, WeightsFolder
+from albu_gan.weights_folder import MODEL, WeightsFolder, window_text
 
 DEFAULT_WEIGHTS = "magnetic-tile-v1"
 
@@ -209,7 +209,7 @@ def describe(folder: WeightsFolder) -> str:
         f"folder: {folder.path}",
         f"classes: {', '.join(f'{n} ({c} shapes)' for n, c in zip(config.class_names, counts, strict=True))}",
         f"images: {'gray' if config.generator.in_channels == 1 else 'RGB'}",
-        f"windows: {', '.join(f'{s} x {s}' for s in config.window_sizes)}",
+        f"windows: {window_text(config)}",
         f"architecture: {config.generator.architecture}, {(folder.path / MODEL).stat().st_size / 1e6:.1f} MB",
         f"data: {training.get('source', 'not recorded')}",
         f"licence of the data: {training.get('licence', 'not recorded')}",

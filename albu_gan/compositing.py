@@ -43,7 +43,7 @@ class Window:
 
 
 @lru_cache(maxsize=64)
-def window_shapes(window_sizes: tuple[int, ...], size_multiple: int = 1) -> tuple[Shape, ...]:
+def window_shapes(window_sizes: tuple[int, ...], long: bool = True, size_multiple: int = 1) -> tuple[Shape, ...]:
     """Return the shapes of window that go with sizes: squares, and rectangles of no more pixels than the largest.
 
     A window of 64 x 256 shows a scratch of 200 pixels at its own scale, at the cost of one of 128 x 128 that would
@@ -51,24 +51,27 @@ def window_shapes(window_sizes: tuple[int, ...], size_multiple: int = 1) -> tupl
 
     Args:
         window_sizes: sides of the squares, ascending, in pixels.
+        long: whether there are rectangles at all.
         size_multiple: what the network's sides must be multiples of.
 
     Returns:
         (rows, columns), by rising area, the squarest first among equals. A rectangle's sides are a size, its half or
         its double, as far as they are multiples of 16 and of `size_multiple`.
     """
+    squares = tuple((size, size) for size in window_sizes)
+    if not long:
+        return squares
     multiple = math.lcm(SIDE_MULTIPLE, size_multiple)
     doubled = {twice // 2 for size in window_sizes for twice in (size, 2 * size, 4 * size)}
     sides = sorted(side for side in doubled if side % multiple == 0)
     smallest, largest = window_sizes[0] ** 2, window_sizes[-1] ** 2
-    rectangles = [
+    rectangles = tuple(
         (rows, columns)
         for rows in sides
         for columns in sides
         if rows != columns and smallest <= rows * columns <= largest
         if max(rows, columns) <= LONGEST * min(rows, columns)
-    ]
-    squares = [(size, size) for size in window_sizes]
+    )
     return tuple(sorted(squares + rectangles, key=lambda shape: (shape[0] * shape[1], max(shape))))
 
 

@@ -167,7 +167,8 @@ class DefectInpainter:
     @property
     def window_shapes(self) -> tuple[Shape, ...]:
         """Rows and columns of every window it paints, see `albu_gan.compositing.window_shapes`."""
-        return window_shapes(self.window_sizes, expected_state(self.folder.config.generator)[1])
+        config = self.folder.config
+        return window_shapes(config.window_sizes, config.long_windows, expected_state(config.generator)[1])
 
     @property
     def latent_dim(self) -> int:
@@ -343,10 +344,11 @@ def window_mask(draw: Draw, window: Window) -> np.ndarray:
 def _load(folder: WeightsFolder, device: str, backend: str) -> _Loaded:
     """Read network and mask bank, strictly."""
     checked, now = folder.config, read_folder(folder.path, folder.name, folder.commit).config
-    if (now.generator, now.class_names, now.window_sizes) != (
+    if (now.generator, now.class_names, now.window_sizes, now.long_windows) != (
         checked.generator,
         checked.class_names,
         checked.window_sizes,
+        checked.long_windows,
     ):
         raise WeightsError(f"{folder.path}: holds other weights than when it was opened; build the transform anew")
     network: DefectGenerator | None = None

@@ -43,9 +43,11 @@ class WeightsConfig:
     Attributes:
         generator: what the network is built from.
         class_names: in the order of the network's class masks.
-        window_sizes: pixels the network was trained at, ascending.
+        window_sizes: sides of the square windows the network was trained at, ascending, in pixels.
         training: provenance, free-form JSON: data, split, commit, steps, licence.
         metrics: measured figures, free-form JSON.
+        long_windows: whether it was trained at windows longer than wide, too; see
+            `albu_gan.compositing.window_shapes`.
     """
 
     generator: GeneratorConfig
@@ -53,6 +55,7 @@ class WeightsConfig:
     window_sizes: tuple[int, ...]
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    long_windows: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, `format_version` first."""
@@ -61,6 +64,7 @@ class WeightsConfig:
             "generator": self.generator.to_dict(),
             "class_names": list(self.class_names),
             "window_sizes": list(self.window_sizes),
+            "long_windows": self.long_windows,
             "normalization": {"mean": 0.5, "std": 0.5},
             "training": self.training,
             "metrics": self.metrics,
@@ -98,6 +102,9 @@ class WeightsConfig:
             or sizes != sorted(set(sizes))
         ):
             raise ValueError(f"'window_sizes' must be ascending integers from 16 to 2048, got {sizes!r}")
+        long_windows = values.get("long_windows", False)
+        if not isinstance(long_windows, bool):
+            raise ValueError(f"'long_windows' must be true or false, got {long_windows!r}")
         if values.get("normalization") != {"mean": 0.5, "std": 0.5}:
             raise ValueError(f"'normalization' must be mean 0.5, std 0.5, got {values.get('normalization')!r}")
         try:
@@ -112,7 +119,8 @@ class WeightsConfig:
         for key in ("training", "metrics"):
             if not isinstance(values.get(key, {}), dict):
                 raise ValueError(f"{key!r} must be an object")
-        return cls(generator, tuple(names), tuple(sizes), values.get("training", {}), values.get("metrics", {}))
+        training, metrics = values.get("training", {}), values.get("metrics", {})
+        return cls(generator, tuple(names), tuple(sizes), training, metrics, long_windows)
 
 
 @dataclass(frozen=True)
@@ -205,6 +213,12 @@ def _check_model(path: Path, config: WeightsConfig, found: dict[str, TensorEntry
     for name, entry in found.items():
         if entry.dtype not in FLOATS:
             raise WeightsError(f"{path / MODEL}: tensor {name!r} is {entry.dtype}, no floating point; {again}")
+
+
+def window_text(config: WeightsConfig) -> str:
+    """Say which windows weights paint in."""
+    squares = ", ".join(f"{size} x {size}" for size in config.window_sizes)
+    return f"{squares}, and long ones of as many pixels" if config.long_windows else squares
 
 
 def missing_file(place: str, names: Collection[str]) -> str:

@@ -42,7 +42,7 @@ def make_weights(folder: Path, channels: int = 1, seed: int = 0) -> Path:
     shapes.append(Shape(np.ones((6, 12), bool), 0, (True, False, False, False)))
     write_folder(
         folder,
-        WeightsConfig(config, CLASSES, (32, 64)),
+        WeightsConfig(config, CLASSES, (32, 64), long_windows=True),
         {name: tensor.half().numpy() for name, tensor in network.state_dict().items()},
         MaskBank(shapes, len(CLASSES)).to_tensors(),
         "# a test\n",

@@ -94,7 +94,7 @@ def test_a_window_shows_the_whole_mask_with_context_and_stays_inside_where_it_fi
 @given(st.lists(st.integers(16, 2048), min_size=1, max_size=4, unique=True), st.sampled_from([1, 8, 16, 32, 64]))
 def test_shapes_of_windows_cost_no_more_than_the_largest_square(sizes: list[int], multiple: int) -> None:
     sizes = sorted(sizes)
-    shapes = window_shapes(tuple(sizes), multiple)
+    shapes = window_shapes(tuple(sizes), size_multiple=multiple)
     areas = [rows * columns for rows, columns in shapes]
     assert areas == sorted(areas) and areas[0] == sizes[0] ** 2 and areas[-1] == sizes[-1] ** 2
     assert [rows for rows, columns in shapes if rows == columns] == sizes
@@ -115,7 +115,7 @@ def test_the_shapes_of_the_bundled_sizes() -> None:
         (64, 256),
         (256, 64),
     )
-    assert window_shapes((64, 128), 128) == ((64, 64), (128, 128))
+    assert window_shapes((64, 128), size_multiple=128) == window_shapes((64, 128), long=False) == ((64, 64), (128, 128))
 
 
 @pytest.mark.parametrize(("box", "shape"), [((40, 20, 12, 210), (64, 256)), ((3, 9, 100, 10), (128, 32))])

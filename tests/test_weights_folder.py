@@ -260,6 +260,7 @@ ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
     "window sizes that descend": ({"window_sizes": [64, 32]}, "window_sizes"),
     "a window size of a million": ({"window_sizes": [10**6]}, "window_sizes"),
     "a window size of a fraction": ({"window_sizes": [64.5]}, "window_sizes"),
+    "long windows that are a number": ({"long_windows": 1}, "long_windows"),
     "another normalisation": ({"normalization": {"mean": 0.0, "std": 1.0}}, "normalization"),
     "training that is a list": ({"training": []}, "training"),
     "metrics that are a number": ({"metrics": 1}, "metrics"),

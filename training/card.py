@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from albu_gan.weights_folder import CARD, CONFIG, WeightsConfig, WeightsError, read_folder
+from albu_gan.weights_folder import CARD, CONFIG, WeightsConfig, WeightsError, read_folder, window_text
 from training.atomic import write_json, write_text
 from training.evaluation.table import markdown, mean_table
 
@@ -135,7 +135,7 @@ def _training_rows(training: dict[str, Any], config: WeightsConfig) -> list[tupl
         ("Checkpoint", _checkpoint(training)),
         ("Minutes", str(training.get("minutes", "not recorded"))),
         ("Hardware", str(training.get("hardware", "not recorded"))),
-        ("Window sizes", ", ".join(f"{s} x {s}" for s in config.window_sizes)),
+        ("Window sizes", window_text(config)),
         ("Commit", str(training.get("commit", "not recorded"))),
     ]
     return [(key, value) for key, value in rows if value]

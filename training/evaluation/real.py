@@ -60,7 +60,7 @@ def measure_real(dataset: DefectDataset, arguments: argparse.Namespace) -> Path:
     )
     sizes = tuple(sorted(set(arguments.window_sizes)))
     records = {side: split.select(dataset.records, side) for side in ("train", "held_out")}
-    windows = {side: cut_defects(dataset, chosen, window_shapes(sizes)) for side, chosen in records.items()}
+    windows = {side: cut_defects(dataset, chosen, window_shapes(sizes, long=False)) for side, chosen in records.items()}
     for side, cut in windows.items():
         if len(cut) < 2:
             raise DataError(f"{len(cut)} defects on the side {side!r}; at least two are needed to compare them")

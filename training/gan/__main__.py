@@ -130,7 +130,8 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         )
     _check_run(arguments, config, split)
     generator = make_generator(arguments.init, dataset, config)
-    sides = _sides(dataset, split, window_shapes(config.window_sizes, generator.size_multiple))
+    shapes = window_shapes(config.window_sizes, config.long_windows, generator.size_multiple)
+    sides = _sides(dataset, split, shapes)
     defects, backgrounds = sides["train"]
     if accelerator.is_main_process:
         arguments.out.mkdir(parents=True, exist_ok=True)

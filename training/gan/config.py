@@ -26,6 +26,7 @@ class TrainConfig:
     total_kimg: float = 48.0  # length of the training: thousands of fake windows shown to the discriminator
     batch_size: int = 8  # windows of the largest size a step and process; smaller windows come in larger batches
     window_sizes: tuple[int, ...] = (64, 128)  # network pixels; a mask gets the smallest that shows it with context
+    long_windows: bool = True  # for long masks, of no more pixels than the largest square
     train_fraction: float = 0.67  # share of the groups trained on; the others are held out
     validation_fraction: float = 0.15  # share of the groups taken out of the training ones, for choosing a checkpoint
     split_seed: int = 0

@@ -67,6 +67,7 @@ def export_weights(
             "torch": torch.__version__,
             "hardware": hardware(),
         },
+        long_windows=config.long_windows,
     )
     state = {name: tensor.detach().cpu().half().contiguous().numpy() for name, tensor in generator.state_dict().items()}
     tensors = bank.to_tensors()

@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> None:
         features = DefectFeatures.load(path, dataset.channels)
     else:
         records = split.select(dataset.records, "train")
-        shapes = window_shapes(COMMON["window_sizes"])
+        shapes = window_shapes(COMMON["window_sizes"], COMMON["long_windows"])
         windows = (cut_defects(dataset, records, shapes), load_backgrounds(dataset, records))
         steps = arguments.feature_steps
         batches = WindowBatches(*windows, 8, 0.0, 0, steps)

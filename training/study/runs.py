@@ -59,7 +59,7 @@ class Measure:
 
     def __init__(self, dataset: DefectDataset, split: Split, features: DefectFeatures) -> None:
         self.class_names, self.features = dataset.class_names, features
-        shapes = window_shapes(COMMON["window_sizes"])
+        shapes = window_shapes(COMMON["window_sizes"], COMMON["long_windows"])
         sides = {
             side: (cut_defects(dataset, records, shapes), load_backgrounds(dataset, records))
             for side in ("train", "validation")

@@ -23,9 +23,10 @@ class Setting:
     decoder_only: bool = False
 
 
-#: The common part: windows of one small size, so that twenty trainings fit into an afternoon on two cores.
+#: The common part: windows of one small square, so that twenty trainings fit into an afternoon on two cores.
 COMMON: dict[str, Any] = {
     "window_sizes": (64,),
+    "long_windows": False,
     "batch_size": 16,
     "ema_kimg": 1.5,
     "sheet_kimg": 1000.0,
