@@ -21,15 +21,17 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from safetensors.numpy import load_file
+from torch.utils.tensorboard import SummaryWriter
 
 from albu_gan import GANDefectInpaint
-from albu_gan.generators import ARCHITECTURES
+from albu_gan.generators import ARCHITECTURES, build_generator, default_config
 from albu_gan.hub import read_folder
 from albu_gan.inpainter import DefectInpainter
 from training.datasets import LabelmeDataset
 from training.datasets.__main__ import main as split_main
 from training.gan.__main__ import main
 from training.gan.config import PRESETS, TrainConfig, with_overrides
+from training.gan.loop import GANTrainer
 from training.gan.losses import LOSSES, AdversarialLoss
 from training.windows import WindowBatches, components
 
@@ -501,3 +503,24 @@ def test_weights_for_gray_images_do_not_start_a_training_in_colour(
     other = {1: "3", 3: "1"}[weights]
     said = refused(capfd, arguments(data, tmp_path / "run", "--channels", other, "--init", str(finished / "weights")))
     assert "--channels" in said and "without --init" in said
+
+
+def test_the_last_of_the_generators_that_are_level_by_kid_is_kept(tmp_path: Path) -> None:
+    kids = iter([3.0, 2.0, 2.2, 2.09, 2.11, 1.95, 2.04, 2.05])
+    measured = {"diversity": 0.5, "contrast_reached": 1.0, "coverage": 0.4, "coverage_real": 0.4}
+    network = build_generator(default_config("default", channels=(8, 8), fine_channels=4, num_classes=1))
+    config = TrainConfig(window_sizes=(32,), discriminator_channels=(4, 4), precision="no")
+    trainer = GANTrainer(config, network, tmp_path, validate=lambda _: {"kid": next(kids), **measured})
+    with SummaryWriter(str(tmp_path)) as writer:
+        kept = []
+        for step in range(8):
+            trainer.images_seen = step
+            first, weight = next(trainer.average.named_parameters())
+            weight.data.fill_(step)
+            trainer._validate(writer)
+            assert trainer.best is not None
+            kept.append(trainer.best["images"])
+            weights = torch.load(tmp_path / "checkpoints" / "best.pt", weights_only=True)
+            assert float(weights[first].max()) == kept[-1]
+    assert kept == [0, 1, 1, 3, 3, 5, 6, 6]  # 2.05 is more than 5 % above 1.95
+    assert trainer.best is not None and (trainer.best["lowest_kid"], trainer.best["kid"]) == (1.95, 2.04)
