@@ -218,7 +218,7 @@ def _check_model(path: Path, config: WeightsConfig, found: dict[str, TensorEntry
 def window_text(config: WeightsConfig) -> str:
     """Say which windows weights paint in."""
     squares = ", ".join(f"{size} x {size}" for size in config.window_sizes)
-    return f"{squares}, and long ones of as many pixels" if config.long_windows else squares
+    return f"{squares}, and long ones of no more pixels" if config.long_windows else squares
 
 
 def missing_file(place: str, names: Collection[str]) -> str:
