@@ -113,21 +113,22 @@ def cut_defects(dataset: DefectDataset, records: list[Record], shapes: tuple[Sha
             top = _shifted(tight.top, tight.height, wider[0], height)
             left = _shifted(tight.left, tight.width, wider[1], width)
             wide = Window(top, left, *wider, (int(tight.shape[0] * CONTEXT), int(tight.shape[1] * CONTEXT)))
-            scale = wide.shape[0] / wide.height
+            # Sides are whole pixels, so that the two scales differ a little.
+            vertical, horizontal = wide.shape[0] / wide.height, wide.shape[1] / wide.width
             crop = extract(image, wide).reshape(*wide.shape, dataset.channels)
             index_mask = np.zeros(wide.shape, np.uint8)
             for value in np.unique(mask[mask > 0]):
                 index_mask[extract_mask(mask == value, wide) > 0] = value
-            y, x = (box[0] - top) * scale, (box[1] - left) * scale
+            y, x = (box[0] - top) * vertical, (box[1] - left) * horizontal
             windows.append(
                 DefectWindow(
                     crop,
                     index_mask,
                     fill_defects(crop, index_mask),
-                    (int(y), int(x), int(np.ceil(box[2] * scale)) + 1, int(np.ceil(box[3] * scale)) + 1),
+                    (int(y), int(x), int(np.ceil(box[2] * vertical)) + 1, int(np.ceil(box[3] * horizontal)) + 1),
                     class_index,
                     tight.shape,
-                    scale,
+                    (vertical * horizontal) ** 0.5,
                     record.group,
                     ((box[0] + box[2] / 2) / height, (box[1] + box[3] / 2) / width),
                     (box[0] <= 1, box[1] <= 1, box[0] + box[2] >= height - 1, box[1] + box[3] >= width - 1),
