@@ -17,7 +17,7 @@ import numpy as np
 from albu_gan.masks import thin_parts
 
 Box = tuple[int, int, int, int]  # top, left, height, width
-Shape = tuple[int, int]  # rows, columns
+WindowShape = tuple[int, int]  # rows, columns
 
 SIDE_MULTIPLE = 16  # of the sides of a window that is not square
 LONGEST = 4  # times as long as wide
@@ -34,7 +34,7 @@ class Window:
     left: int
     height: int
     width: int
-    shape: Shape
+    shape: WindowShape
 
     @property
     def reduced(self) -> bool:
@@ -43,7 +43,7 @@ class Window:
 
 
 @lru_cache(maxsize=64)
-def window_shapes(window_sizes: tuple[int, ...], long: bool = True, size_multiple: int = 1) -> tuple[Shape, ...]:
+def window_shapes(window_sizes: tuple[int, ...], long: bool = True, size_multiple: int = 1) -> tuple[WindowShape, ...]:
     """Return the shapes of window that go with sizes: squares, and rectangles of no more pixels than the largest.
 
     A window of 64 x 256 shows a scratch of 200 pixels at its own scale, at the cost of one of 128 x 128 that would
@@ -81,7 +81,7 @@ def mask_box(mask: np.ndarray) -> Box | None:
     return (top, left, height, width) if width else None
 
 
-def choose_window(box: Box, image_hw: tuple[int, int], shapes: tuple[Shape, ...]) -> Window:
+def choose_window(box: Box, image_hw: tuple[int, int], shapes: tuple[WindowShape, ...]) -> Window:
     """Choose the smallest window that shows a mask's box with context on every side.
 
     Args:

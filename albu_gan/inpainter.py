@@ -17,8 +17,8 @@ from torch import Tensor
 
 from albu_gan.compositing import (
     Patch,
-    Shape,
     Window,
+    WindowShape,
     choose_window,
     extract,
     extract_mask,
@@ -165,7 +165,7 @@ class DefectInpainter:
         return self.folder.config.window_sizes
 
     @property
-    def window_shapes(self) -> tuple[Shape, ...]:
+    def window_shapes(self) -> tuple[WindowShape, ...]:
         """Rows and columns of every window it paints, see `albu_gan.compositing.window_shapes`."""
         config = self.folder.config
         return window_shapes(config.window_sizes, config.long_windows, expected_state(config.generator)[1])
@@ -216,7 +216,7 @@ class DefectInpainter:
         boxes = [(draw.top, draw.left, *draw.mask.shape) for draw in draws]
         windows = [choose_window(box, image.shape[:2], self.window_shapes) for box in boxes]
         patches: list[Patch | None] = [None] * len(draws)
-        by_shape: dict[Shape, list[int]] = {}
+        by_shape: dict[WindowShape, list[int]] = {}
         for i, window in enumerate(windows):
             by_shape.setdefault(window.shape, []).append(i)
         for members in (m[i : i + MAX_WINDOWS] for m in by_shape.values() for i in range(0, len(m), MAX_WINDOWS)):

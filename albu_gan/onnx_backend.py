@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from albu_gan.compositing import Shape
+from albu_gan.compositing import WindowShape
 from albu_gan.generators import DefectGenerator, GeneratorConfig
 from albu_gan.generators.planar import planar
 from albu_gan.onnx_graph import OPSET, UnsupportedOperation, record
@@ -98,7 +98,7 @@ class OnnxPainter:
 
     def __init__(self, weights: Path, config: GeneratorConfig, load_network: Callable[[], DefectGenerator]) -> None:
         self.weights, self.config, self.load_network = weights, config, load_network
-        self._sessions: dict[tuple[int, int, Shape], Any] = {}
+        self._sessions: dict[tuple[int, int, WindowShape], Any] = {}
         self._digest = ""
 
     def __call__(self, window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class OnnxPainter:
         )
         return torch.from_numpy(added)
 
-    def _session(self, shape: Shape) -> Any:
+    def _session(self, shape: WindowShape) -> Any:
         """Return this process's session for windows of a shape."""
         # A session of the parent does not work in a forked child, and is left alone there: to end it could hang.
         key = (os.getpid(), torch.get_num_threads(), shape)
@@ -123,7 +123,7 @@ class OnnxPainter:
                     self._sessions[key] = self._open(shape)
         return self._sessions[key]
 
-    def _open(self, shape: Shape) -> Any:
+    def _open(self, shape: WindowShape) -> Any:
         """Load the model from the cache, or export it and put it there."""
         path = self._path(shape)
         model = None if path is None else read_model(path)
@@ -147,7 +147,7 @@ class OnnxPainter:
                     )
         return session
 
-    def _path(self, shape: Shape) -> Path | None:
+    def _path(self, shape: WindowShape) -> Path | None:
         """Return the file in the cache for windows of a shape."""
         import onnxruntime
 
@@ -193,7 +193,7 @@ def write_model(path: Path, model: bytes) -> None:
         raise
 
 
-def export(network: DefectGenerator, shape: Shape) -> bytes:
+def export(network: DefectGenerator, shape: WindowShape) -> bytes:
     """Return a generator as an ONNX model for any number of windows of a shape.
 
     Raises:
@@ -218,7 +218,7 @@ def make_session(model: bytes) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def check_against_torch(session: Any, network: DefectGenerator, shape: Shape, weights: Path) -> None:
+def check_against_torch(session: Any, network: DefectGenerator, shape: WindowShape, weights: Path) -> None:
     """Paint the same windows with both.
 
     Raises:
@@ -244,7 +244,7 @@ def _run(session: Any, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return np.asarray(added)
 
 
-def _windows(config: GeneratorConfig, shape: Shape, count: int) -> dict[str, Tensor]:
+def _windows(config: GeneratorConfig, shape: WindowShape, count: int) -> dict[str, Tensor]:
     """Return inputs of `DefectGenerator.paint`: noise, rectangles, every class in turn."""
     rng = np.random.default_rng(0)
     inside = np.zeros((count, *shape), np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from albu_gan.compositing import Shape, Window, choose_window, extract, extract_mask
+from albu_gan.compositing import Window, WindowShape, choose_window, extract, extract_mask
 from albu_gan.masks import thin_parts
 from training.datasets.record import DataError, DefectDataset, Record
 
@@ -53,7 +53,7 @@ class DefectWindow:
     filled: np.ndarray | None
     box: tuple[int, int, int, int]
     class_index: int
-    shape: Shape
+    shape: WindowShape
     scale: float
     group: str
     centre_yx: tuple[float, float]
@@ -89,7 +89,7 @@ def fill_defects(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     return np.clip(np.where(labelled[:, :, None] > 0, filled + moved, filled), 0, 255).astype(np.uint8)
 
 
-def cut_defects(dataset: DefectDataset, records: list[Record], shapes: tuple[Shape, ...]) -> list[DefectWindow]:
+def cut_defects(dataset: DefectDataset, records: list[Record], shapes: tuple[WindowShape, ...]) -> list[DefectWindow]:
     """Cut a window around every connected defect of the records.
 
     Args:
@@ -179,7 +179,7 @@ class WindowBatches(Dataset[dict[str, Any]]):
         self.backgrounds, self.donors = backgrounds, donors
         self.paired_fraction = paired_fraction
         self.seed, self.length, self.rank = seed, length, rank
-        tree: dict[Shape, dict[int, dict[str, list[DefectWindow]]]] = defaultdict(lambda: defaultdict(dict))
+        tree: dict[WindowShape, dict[int, dict[str, list[DefectWindow]]]] = defaultdict(lambda: defaultdict(dict))
         for window in defects:
             tree[window.shape][window.class_index].setdefault(window.group, []).append(window)
         self.tree = {shape: dict(classes) for shape, classes in tree.items()}

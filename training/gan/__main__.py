@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from albu_gan.compositing import Shape, window_shapes
+from albu_gan.compositing import WindowShape, window_shapes
 from albu_gan.generators import DefectGenerator, build_generator, default_config
 from albu_gan.hub import find_weights
 from albu_gan.weights_folder import WeightsError
@@ -208,7 +208,7 @@ def _check_run(arguments: argparse.Namespace, config: TrainConfig, split: Split)
 
 
 def _sides(
-    dataset: DefectDataset, split: Split, shapes: tuple[Shape, ...]
+    dataset: DefectDataset, split: Split, shapes: tuple[WindowShape, ...]
 ) -> dict[str, tuple[list[DefectWindow], Backgrounds]]:
     """Windows and clean images of each side that the training looks at; without validation groups there is one."""
     sides = {}
@@ -266,7 +266,7 @@ def fixed_samples(defects: list[DefectWindow], backgrounds: Backgrounds) -> list
     """Windows for the sample sheets: some of every shape, classes as evenly as they come."""
     batches = WindowBatches(defects, backgrounds, SHEET_WINDOWS, 0.0, seed=1, length=1000)
     each = max(2, -(-2 * SHEET_WINDOWS // len(batches.shapes)))
-    by_shape: dict[Shape, dict[str, np.ndarray]] = {}
+    by_shape: dict[WindowShape, dict[str, np.ndarray]] = {}
     for step in range(len(batches)):
         batch = batches[step]
         by_shape.setdefault(batch["real"].shape[1:3], {key: value[:each] for key, value in batch.items()})
