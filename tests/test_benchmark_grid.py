@@ -218,6 +218,8 @@ def test_the_report_fills_a_page_and_draws_the_plots(
     assert f"| 50% | `gan` | 1 | {run['summary']['dice']['pit']:.3f} |" in text
     for base in ("none", "copy-paste"):
         assert f"| 50% | `gan` | `{base}` | " in text
+    painter = run["painter"]
+    assert f"| 50% | 0 | {len(painter['train_groups'])} | {painter['shapes']['pit']} | " in text
     for name in ("benchmark-curves.png", "benchmark-differences.png"):
         assert (tmp_path / "images" / name).stat().st_size > 5000
     assert main(command) == 0 and page.read_text() == text

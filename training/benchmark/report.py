@@ -18,7 +18,7 @@ from training.benchmark.scoring import average_precision, by_group, false_alarms
 from training.benchmark.settings import ARMS, BASELINES
 from training.benchmark.statistics import Difference, compare, compare_statistic, group_values, holm
 
-PARTS = ("grid", "figures", "differences", "classes", "speed")
+PARTS = ("grid", "figures", "differences", "classes", "painters", "speed")
 AP_RESAMPLES = 500  # at most; each sorts the scores of every run again
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # by arm
@@ -157,6 +157,19 @@ def classes_table(fractions: Mapping[float, Runs], resamples: int) -> str:
     return "\n".join(lines)
 
 
+def painters_table(fractions: Mapping[float, Runs]) -> str:
+    """What each fold's painter was trained on: groups, shapes of each class, length."""
+    names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
+    lines = _head(["fraction", "fold", "groups", *(f"shapes of {name}" for name in names), "windows seen", "minutes"])
+    for fraction, arms in fractions.items():
+        runs = [run for found in arms.values() for run in found if "painter" in run]
+        for fold, painter in sorted({run["fold"]: run["painter"] for run in runs}.items()):
+            shapes = [str(painter["shapes"][name]) for name in names]
+            length = [str(painter.get("images_seen", "-")), _format(painter.get("minutes"), ".0f")]  # foreign weights
+            lines.append(_row([f"{fraction:.0%}", str(fold), str(len(painter["train_groups"])), *shapes, *length]))
+    return "\n".join(lines) if len(lines) > 2 else "No run of this grid has a painter."
+
+
 def speed_table(fractions: Mapping[float, Runs]) -> str:
     """Optimiser steps per second, and their ratio to `none` among runs with as many workers."""
     lines = _head(["arm", "workers", "runs", "steps per second", "of `none`"])
@@ -185,6 +198,7 @@ def filled(page: str, out: Path, resamples: int) -> str:
         "figures": figures_table(fractions),
         "differences": differences_table(fractions, resamples),
         "classes": classes_table(fractions, resamples),
+        "painters": painters_table(fractions),
         "speed": speed_table(fractions),
     }
     for name, text in parts.items():
