@@ -1,9 +1,8 @@
-"""`python -m benchmarks [--quick] [--out DIR]` measures; `python -m benchmarks report` writes docs/speed.md."""
+"""`python -m benchmarks [--quick] [--out DIR]` measures; `batch` measures whole batches; `report` writes docs/speed.md."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +19,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", default="magnetic-tile-v1", help="bundled name, folder or Hub repository")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of speed.json and plots; default %(default)s")
     commands = parser.add_subparsers(dest="command")
+    batch = commands.add_parser("batch", help="BatchDefectInpaint on a device beside one CPU worker; a minute or two")
+    batch.add_argument("--device", default="cuda", help="that the batches are on; default %(default)s")
+    batch.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 32, 128], help="default: 8 32 128")
+    batch.add_argument("--rounds", type=int, default=10, help="that count; default %(default)s")
     report = commands.add_parser("report", help="write the tables and plots of a page from speed.json")
-    report.add_argument("--results", type=Path, default=RESULTS, help="folder of speed.json")
+    report.add_argument("--results", type=Path, default=RESULTS, help="folder of speed.json and batch-*.json")
     report.add_argument("--page", type=Path, default=DOCS / "speed.md")
     report.add_argument("--plots", type=Path, help="folder of the plots; default: images beside the page")
     return parser
@@ -32,10 +35,13 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(words)
     try:
         if arguments.command == "report":
-            write_report(arguments.results / "speed.json", arguments.page, arguments.plots)
+            write_report(arguments.results, arguments.page, arguments.plots)
+            return 0
+        if arguments.out.exists() and not arguments.out.is_dir():
+            raise ValueError(f"--out {arguments.out} is a file; give a folder")
+        if arguments.command == "batch":
+            write_batches(arguments.weights, arguments.device, arguments.batch_sizes, arguments.rounds, arguments.out)
         else:
-            if arguments.out.exists() and not arguments.out.is_dir():
-                raise ValueError(f"--out {arguments.out} is a file; give a folder")
             write_measurement(arguments.weights, arguments.quick, arguments.out)
     except (ValueError, OSError) as err:
         print(f"error: {err}", file=sys.stderr)
@@ -57,6 +63,24 @@ def write_measurement(weights: str, quick: bool, out: Path) -> None:
         print(path)
 
 
+def write_batches(weights: str, device: str, batch_sizes: Sequence[int], rounds: int, out: Path) -> None:
+    """Measure whole batches on a device; write batch-<type of device>.json.
+
+    Raises:
+        ValueError: if a number is below one, or there is no such device.
+    """
+    from benchmarks.batch import measure_batches
+    from training.atomic import write_json
+
+    if min(*batch_sizes, rounds) < 1:
+        raise ValueError("--batch-sizes and --rounds must be at least 1")
+    result = measure_batches(weights, device, tuple(batch_sizes), rounds)
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"batch-{result['device_type']}.json"
+    write_json(path, result)
+    print(path)
+
+
 def write_report(results: Path, page: Path, plots: Path | None) -> None:
     """Renew the tables of a page in place, and draw its plots.
 
@@ -64,14 +88,12 @@ def write_report(results: Path, page: Path, plots: Path | None) -> None:
         ValueError: if there is no such run or page, or the page lacks a mark.
     """
     from benchmarks.plots import draw_plots
-    from benchmarks.report import filled
+    from benchmarks.report import filled, read_result
     from training.atomic import write_text
 
-    if not results.is_file():
-        raise ValueError(f"{results}: no such run; make one with python -m benchmarks")
     if not page.is_file():
         raise ValueError(f"{page}: no such page")
-    result = json.loads(results.read_text(encoding="utf-8"))
+    result = read_result(results)
     text = filled(page.read_text(encoding="utf-8"), result)
     draw_plots(result, plots or page.parent / "images")
     write_text(page, text)

@@ -39,7 +39,7 @@ def peak_flops(rounds: int = 30) -> float:
     """Return the largest float32 rate that one thread reaches, over several products and a convolution."""
     with one_thread():
         cases = _peak_cases()
-        seconds = interleaved({name: case for name, (case, _) in cases.items()}, rounds)
+        seconds = thread_seconds({name: case for name, (case, _) in cases.items()}, rounds)
     return max(flops / min(seconds[name]) for name, (_, flops) in cases.items())
 
 
@@ -82,7 +82,7 @@ def measure(weights: str = "magnetic-tile-v1", rounds: int = 40) -> dict[str, An
         for row, function in _network_cases(weights):
             name = f"{row['backend']} {row['window']} {row['batch']}"
             functions[name], rows[name] = function, row
-        seconds = interleaved(functions, rounds)
+        seconds = thread_seconds(functions, rounds)
     rates = [[flops / s for s in seconds[PEAK + name]] for name, (_, flops) in peaks.items()]
     peak = [max(in_round) for in_round in zip(*rates, strict=True)]
     cases = []
@@ -146,7 +146,7 @@ def _peak_cases() -> dict[str, tuple[Callable[[], Any], int]]:
     return cases
 
 
-def interleaved(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def thread_seconds(functions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Time every function, in seconds of this thread a call, once a round for at least `SLICE`."""
     calls = {}
     for name, function in functions.items():

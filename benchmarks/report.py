@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from benchmarks.batch import DRAWING, MODULE, WORKER
 from benchmarks.cases import BACKENDS
 from benchmarks.peers import COPY, DEFAULT
 from benchmarks.stages import NETWORK, STAGES
 from benchmarks.targets import targets
 
 STRIP = "256 x 1600, gray"  # the image whose calls the README shows
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Return what speed.json of a folder holds, and in `batches` what its batch-*.json hold.
+
+    Raises:
+        ValueError: if there is no speed.json.
+    """
+    path = folder / "speed.json"
+    if not path.is_file():
+        raise ValueError(f"{path}: no such run; make one with python -m benchmarks")
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    found = sorted(folder.glob("batch-*.json"))
+    return {**result, "batches": [json.loads(path.read_text(encoding="utf-8")) for path in found]}
 
 
 def filled(page: str, result: Mapping[str, Any]) -> str:
@@ -148,6 +165,28 @@ def flops_table(result: Mapping[str, Any]) -> str:
     return "\n".join(lines) + f"\n\nPeak: {found['peak_gflops']:.0f} GFLOP/s."
 
 
+def batches_table(result: Mapping[str, Any]) -> str:
+    """One row a device, size and batch: images a second of both ways, and how far their pixels differ."""
+    if not result.get("batches"):
+        return "Not measured yet."
+    titles = ["one worker, images a second", "the module", "ratio", "drawing, ms a batch", "the module, ms a batch"]
+    lines = _head("device", "images", "batch", *titles, "largest difference, levels")
+    for measured in result["batches"]:
+        for case in measured["cases"]:
+            rates, taken = case["images_a_second"], case["milliseconds"]
+            cells = [_spread(rates[WORKER]), _spread(rates[MODULE]), _spread(case["module_to_worker"])]
+            cells += [_spread(taken[DRAWING]), _spread(taken[MODULE]), f"{case['largest_difference']:.4f}"]
+            lines.append(_row(measured["device"], case["name"], str(case["batch"]), *cells))
+    made = [
+        f"{measured['device']}: {measured['environment']['processor']}, load average "
+        f"{' '.join(map(str, measured['environment']['load_before'] or ['unknown']))} before, commit "
+        f"{measured['environment']['commit'][:7]}, {measured['rounds']} rounds."
+        for measured in result["batches"]
+    ]
+    missing = [] if any(m["device_type"] == "cuda" for m in result["batches"]) else ["On a GPU: not measured yet."]
+    return "\n".join(lines) + "\n\n" + " ".join([*made, *missing])
+
+
 PARTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "environment": environment_text,
     "targets": targets_table,
@@ -157,6 +196,7 @@ PARTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "one defect": one_defect_table,
     "flops": flops_table,
     "loader": loader_table,
+    "batches": batches_table,
     "workers": workers_table,
     "growth": growth_table,
 }
