@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--out DIR]` measures; `batch` measures whole batches; `report` writes docs/speed.md."""
+"""`python -m benchmarks [--quick] [--out DIR]` measures, `batch` whole batches; `report` writes docs/speed.md."""
 
 from __future__ import annotations
 
