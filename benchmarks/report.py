@@ -12,7 +12,7 @@ from benchmarks.batch import DRAWING, MODULE, WORKER
 from benchmarks.cases import BACKENDS
 from benchmarks.peers import COPY, DEFAULT
 from benchmarks.stages import NETWORK, STAGES
-from benchmarks.targets import targets
+from benchmarks.targets import LOST, lost_throughput, targets
 
 STRIP = "256 x 1600, gray"  # the image whose calls the README shows
 
@@ -203,20 +203,28 @@ PARTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def summary_table(result: Mapping[str, Any]) -> str:
-    """The few figures that the README shows: one defect, a strip, and the targets."""
+    """The few figures that the README shows: one defect, a strip, what a DataLoader loses, memory."""
     lines = ["**A quick run: no figure is to be trusted.**", ""] if result["quick"] else []
-    lines += _head("", "")
+    lines += _head("one call, one thread", "ms")
     for name, values in result["one_defect"]["milliseconds"].items():
-        lines.append(_row(name, f"{values['median']:.1f} ms"))
+        lines.append(_row(name, _short(values["median"])))
     strip = next(name for name in result["calls"] if name.startswith(STRIP))
     for name in (DEFAULT, "A.ElasticTransform", COPY):
-        lines.append(_row(f"{name}, {strip}", f"{result['calls'][strip]['milliseconds'][name]['median']:.1f} ms"))
-    for target in targets(result):
-        value = "–" if target.value is None else f"**{format(target.value, '.0%' if target.percent else '.2g')}**"
-        lines.append(_row(f"**{target.name}**", value))
-    for name, added in (result["memory"] or {}).items():
-        lines.append(_row(f"memory that painting adds to a worker, {name}", f"{added['added_mb']:.0f} MB"))
+        lines.append(_row(f"{name}, {strip}", _short(result["calls"][strip]["milliseconds"][name]["median"])))
+    lost = lost_throughput(result)
+    lines += ["", *_head("throughput that `p=0.3` takes, worst of all workers", *BACKENDS, "wanted")]
+    for loop, whole in dict.fromkeys((loop, whole) for loop, whole, _ in lost):
+        cells = [_share(lost[loop, whole, backend]) for backend in BACKENDS]
+        name = f"strips of 256 x 1600, {'whole' if whole else 'cropped'}; {loop}"
+        lines.append(_row(name, *cells, f"at most {LOST:.0%}"))
+    if result["memory"]:
+        added = ", ".join(f"{found['added_mb']:.0f} MB ({name})" for name, found in result["memory"].items())
+        lines += ["", f"Memory that painting adds to a worker: {added}."]
     return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
 
 
 def _spread(values: Mapping[str, float]) -> str:

@@ -10,6 +10,8 @@ from benchmarks.cases import BACKENDS
 from benchmarks.peers import CLONE, FFC, ONE_DEFECT, PATCH
 
 WIDE = (256, 1600)
+LOOPS = ("batches only", "training")
+LOST = 0.20  # of the throughput, at most
 SAME_SHAPES_SIDE = 512  # from which on images of any size get the same shapes
 FLAT = 1.25  # times what is beyond the copy, at most, is no growth: what noise there is between runs
 
@@ -40,10 +42,13 @@ class Target:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
-def targets(result: Mapping[str, Any]) -> list[Target]:
-    """Compare a run with every target, the worst setting where there are several."""
+def lost_throughput(result: Mapping[str, Any]) -> dict[tuple[str, bool, str], float | None]:
+    """Return what share of a DataLoader's images a second painting takes: by loop, whole or cropped, and backend.
+
+    The worst of all numbers of workers; None if a run did not measure it.
+    """
     wide = [entry for entry in result["loader"] if tuple(entry["size_hw"]) == WIDE]
-    lost = {
+    return {
         (loop, whole, backend): max(
             (
                 1 - e["with_to_without"][backend]["median"]
@@ -52,19 +57,23 @@ def targets(result: Mapping[str, Any]) -> list[Target]:
             ),
             default=None,
         )
-        for loop in ("batches only", "training")
+        for loop in LOOPS
         for whole in (True, False)
         for backend in BACKENDS
     }
+
+
+def targets(result: Mapping[str, Any]) -> list[Target]:
+    """Compare a run with every target, the worst setting where there are several."""
     found = [
         Target(
             f"throughput of a DataLoader lost to `p=0.3` at 256 x 1600, {'whole' if whole else 'cropped'}, {loop}, "
             f"backend={backend!r}: the worst of all workers",
             value,
-            0.20,
+            LOST,
             percent=True,
         )
-        for (loop, whole, backend), value in lost.items()
+        for (loop, whole, backend), value in lost_throughput(result).items()
     ]
     sides = result["growth"]["sides"]
     base = sides.get(f"{SAME_SHAPES_SIDE}")
