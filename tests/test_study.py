@@ -23,7 +23,7 @@ from training.study import decoder, sheets
 from training.study.__main__ import main
 from training.study.report import TABLES, best_budget, budget_folder, filled, read_results, table
 from training.study.runs import write_result
-from training.study.settings import BASE, COMMON, SETTINGS, flags
+from training.study.settings import BASE, COMMON, SEEDS, SETTINGS, flags
 from training.study.sheets import Scene, compare, latent_sheet, slerp, strength_direction
 
 ROOT = Path(__file__).parents[1]
@@ -96,6 +96,17 @@ def test_a_table_is_of_one_budget_the_largest_that_has_most_of_its_rows(results:
     page = filled(PAGE, results)
     assert page.count("Budget: 30 thousand") == 1 and page.count("Budget: 6 thousand") == 2
     assert page.count("After 30 thousand the default has a KID of 1.00") == 2
+
+
+def test_the_page_says_how_far_seeds_lie_apart(results: Path) -> None:
+    assert "Seeds alone" not in filled(PAGE, results)
+    write_result(budget_folder(results, 6.0), result("seed-1", 1.25))
+    said = "Seeds alone, 2 of the defaults: KID 1.25 to 1.50, diversity 0.40 to 0.40, coverage 50% to 50%"
+    assert filled(PAGE, results).count(said) == 3
+
+
+def test_seeds_are_rows_that_change_nothing_else() -> None:
+    assert [set(SETTINGS[name].changes) for name in SEEDS] == [{"seed"}, {"seed"}]
 
 
 def test_a_figure_that_a_decoder_does_not_have_is_a_dash(results: Path) -> None:

@@ -33,6 +33,7 @@ COMMON: dict[str, Any] = {
     "validation_kimg": 0.0,
 }
 BASE = "default"  # the row that every table begins with
+SEEDS = ("seed-1", "seed-2")  # rows that differ from it in the seed alone
 
 SETTINGS: dict[str, Setting] = {
     BASE: Setting("generators", "`default`: residual U on a folded grid"),
