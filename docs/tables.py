@@ -12,6 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))  # called as a script, from any folder
 
 from benchmarks.report import summary_table
+from training.benchmark.report import benefit_table
 from training.evaluation.table import figure_table, markdown
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +33,11 @@ def quality() -> str:
             reached, diversity = values["contrast_reached"], values["diversity"]
             lines.append(f"| `{folder.name}` | {name} | {reached:.0%} | {diversity:.2f} | {figures} |")
     return "\n".join(lines)
+
+
+def benefit() -> str:
+    """What painting buys a segmentation network, from the runs in docs/benchmark/magnetic-tile."""
+    return benefit_table(ROOT / "docs" / "benchmark" / "magnetic-tile")
 
 
 def speed() -> str:
@@ -67,7 +73,7 @@ def real_fid() -> str:
 
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"quality": quality, "speed": speed},
+    "README.md": {"quality": quality, "benefit": benefit, "speed": speed},
     "docs/evaluation.md": {
         "magnetic-tile": lambda: evaluation("magnetic-tile", "magnetic-tile-v1"),
         "bsdata": lambda: evaluation("bsdata", "bsdata-pitting-v1"),

@@ -20,7 +20,7 @@ from training.benchmark.__main__ import build_report_parser, main
 from training.benchmark.claims import SUFFIX, claim
 from training.benchmark.folds import Fold, make_folds
 from training.benchmark.painters import PainterError, PainterSource, find_dcgan, painter_for, split_document
-from training.benchmark.report import PARTS, filled
+from training.benchmark.report import PARTS, benefit_table, filled
 from training.benchmark.runs import KIND
 from training.datasets import DefectDataset, open_dataset
 from training.gan.dcgan.__main__ import main as train_decoder
@@ -220,6 +220,9 @@ def test_the_report_fills_a_page_and_draws_the_plots(
         assert f"| 50% | `gan` | `{base}` | " in text
     painter = run["painter"]
     assert f"| 50% | 0 | {len(painter['train_groups'])} | {painter['shapes']['pit']} | " in text
+    assert f"| 50% | `none` | 1 | {results(finished)['none']['summary']['mean_dice']:.3f} | - | " in benefit_table(
+        finished
+    )
     for name in ("benchmark-curves.png", "benchmark-differences.png"):
         assert (tmp_path / "images" / name).stat().st_size > 5000
     assert main(command) == 0 and page.read_text() == text

@@ -17,7 +17,7 @@ from training.benchmark.folds import Fold, make_folds
 from training.benchmark.network import Segmenter
 from training.benchmark.painters import PainterSource, check_source, find_dcgan, painter_for
 from training.benchmark.pictures import write_pictures
-from training.benchmark.report import write_report
+from training.benchmark.report import RESAMPLES, write_report
 from training.benchmark.runs import Machine, Run, carry_out, check_same, read_runs
 from training.benchmark.settings import ARMS, GAN_ARMS, PRESETS, BenchmarkConfig, with_overrides
 from training.benchmark.train import DivergedError
@@ -58,7 +58,7 @@ def build_report_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder with one JSON a run")
     parser.add_argument("--page", type=Path, required=True, help="Markdown page with the marks of the tables")
     parser.add_argument("--plots", type=Path, help="folder for the plots; default: images beside the page")
-    parser.add_argument("--resamples", type=int, default=4000, help="of the bootstrap")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap")
     return parser
 
 

@@ -19,6 +19,7 @@ from training.benchmark.settings import ARMS, BASELINES
 from training.benchmark.statistics import Difference, compare, compare_statistic, group_values, holm
 
 PARTS = ("grid", "figures", "differences", "classes", "painters", "speed")
+RESAMPLES = 4000  # of the bootstrap
 AP_RESAMPLES = 500  # at most; each sorts the scores of every run again
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # by arm
@@ -183,6 +184,26 @@ def speed_table(fractions: Mapping[float, Runs]) -> str:
             rate, none = float(np.median(rates[arm, workers])), rates.get(("none", workers))
             ratio = f"{rate / float(np.median(none)):.2f}" if none else "-"
             lines.append(_row([f"`{arm}`", str(workers), str(len(rates[arm, workers])), f"{rate:.2f}", ratio]))
+    return "\n".join(lines)
+
+
+def benefit_table(out: Path, resamples: int = RESAMPLES) -> str:
+    """The few figures that the README shows: mean Dice, its difference to both baselines, false alarms.
+
+    Raises:
+        ResultError: if the folder holds no grid.
+    """
+    titles = [f"Dice less that of `{base}`" for base in BASELINES]
+    lines = _head(["training groups", "arm", "runs", "mean Dice", *titles, "false alarms, ppm"])
+    for fraction, arms in by_fraction(read_runs(out)).items():
+        values = {arm: group_values(runs, mean_dice) for arm, runs in arms.items()}
+        for arm, runs in arms.items():
+            cells = [_format(_mean([run["summary"]["mean_dice"] for run in runs]), ".3f")]
+            for base in BASELINES:
+                known = base in values and arm != base
+                cells.append(_shown(compare(values[arm], values[base], resamples), "+.3f") if known else "-")
+            cells.append(_format(_mean([run["summary"]["false_alarm_ppm"] for run in runs]), ".0f"))
+            lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
     return "\n".join(lines)
 
 
