@@ -86,6 +86,15 @@ def test_tables_hold_the_figures_of_the_json_and_begin_with_the_base(results: Pa
     assert "ffc" in table("generators", best_budget("generators", results), None)
 
 
+def test_a_complaint_that_comes_again_with_other_figures_is_said_once(results: Path) -> None:
+    said = [
+        f"at {kimg} kimg: tells only {share}% apart, which is guessing; raise it" for kimg, share in ((2, 53), (4, 50))
+    ]
+    write_result(budget_folder(results, 6.0), result("wgan", 5.0, (*said, "at 5 kimg: vanishing gradient; lower it")))
+    (row,) = (line for line in table("losses", best_budget("losses", results), None).splitlines() if "| 5.00 |" in line)
+    assert row.endswith("| tells only 50% apart, guessing (2 times); vanishing gradient |")
+
+
 def test_a_table_is_of_one_budget_the_largest_that_has_most_of_its_rows(results: Path) -> None:
     more = budget_folder(results, 30.0)
     for name in (BASE, "ffc"):

@@ -92,8 +92,12 @@ def _base_label(which: str) -> str:
 
 
 def _said(complaints: list[str]) -> str:
-    """The complaints of a run, without what to do about them."""
-    return "; ".join(text.split(": ", 1)[1].split(";")[0].split(": raise")[0] for text in complaints) or "nothing"
+    """The complaints of a run, without what to do about them; the last of those that differ in their figures alone."""
+    said: dict[str, list[str]] = {}
+    for complaint in complaints:
+        text = complaint.split(": ", 1)[1].split(";")[0].split(": raise")[0]
+        said.setdefault(re.sub(r"[\d.]+", "", text), []).append(text)
+    return "; ".join(same[-1] + (f" ({len(same)} times)" if same[1:] else "") for same in said.values()) or "nothing"
 
 
 def budget(results: dict[str, dict[str, Any]]) -> str:
