@@ -92,7 +92,7 @@ def test_a_complaint_that_comes_again_with_other_figures_is_said_once(results: P
     ]
     write_result(budget_folder(results, 6.0), result("wgan", 5.0, (*said, "at 5 kimg: vanishing gradient; lower it")))
     (row,) = (line for line in table("losses", best_budget("losses", results), None).splitlines() if "| 5.00 |" in line)
-    assert row.endswith("| tells only 50% apart, guessing (2 times); vanishing gradient |")
+    assert row.endswith("| tells only 50% apart, which is guessing (2 times); vanishing gradient |")
 
 
 def test_a_table_is_of_one_budget_the_largest_that_has_most_of_its_rows(results: Path) -> None:
