@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, required=True, help="folder for the runs")
     run.add_argument("--results", type=Path, default=DOCS, help="folder for a folder a budget, of one JSON a setting")
     run.add_argument("--only", nargs="+", choices=sorted(SETTINGS), help="some of the settings")
-    run.add_argument("--kimg", type=float, default=5.0, help="length of each training")
+    run.add_argument("--kimg", type=float, default=25.0, help="length of each training; default %(default)g")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--feature-steps", type=int, default=400, help="of the network whose features KID uses")
     speed = commands.add_parser("speed", help="time every generator in one process, in turns")
