@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
+import torch
 
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
@@ -18,6 +19,8 @@ from training.evaluation.features import ENCODER, DefectFeatures
 from training.evaluation.measure import ClassSamples
 from training.gan.__main__ import build_parser
 from training.gan.config import TrainConfig, with_overrides
+from training.gan.dcgan.folder import write_dcgan
+from training.gan.dcgan.networks import DCGANGenerator, NetworkConfig
 from training.gan.step import TrainingError
 from training.study import decoder, sheets
 from training.study.__main__ import main
@@ -169,6 +172,16 @@ def test_sheets_show_the_same_scenes_painted_by_each_run(tmp_path: Path) -> None
     first, second = (sheet[26 : 26 + cell, 4 + column * (cell + 4) :][:, :cell] for column in (1, 2))
     np.testing.assert_array_equal(first, second)
     assert first.std() > 0
+
+
+def test_a_decoder_is_shown_by_what_it_samples(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = DCGANGenerator(NetworkConfig(32, 1, 2, latent_dim=6, width=4, max_channels=8))
+    write_dcgan(tmp_path / "runs" / "dcgan" / "dcgan", network, ("pit", "scratch"), {}, {"train_groups": ["a"]})
+    assert main(["sheets", "--out", str(tmp_path / "runs"), "--pictures", str(tmp_path)]) == 0
+    sheet = cv2.imread(str(tmp_path / "models-dcgan.png"))
+    assert sheet is not None and sheet.shape[1] == 4 + 2 * (sheets.CELL + 4)  # a column a class
+    assert sheet[30 : 30 + 2 * sheets.CELL, 10 : sheets.CELL].std() > 0
 
 
 def test_the_strength_direction_of_one_scene_makes_defects_of_others_stronger() -> None:

@@ -13,9 +13,9 @@ from training.datasets import DataError, add_data_arguments, dataset_from_argume
 from training.evaluation.features import DefectFeatures, train_features
 from training.gan.config import TrainConfig
 from training.study.report import TABLES, budget_folder, write_report
-from training.study.runs import Measure, describe_run, run_setting, write_result
+from training.study.runs import DECODER, Measure, describe_run, run_setting, write_result
 from training.study.settings import BASE, COMMON, SETTINGS
-from training.study.sheets import compare, latent_sheet
+from training.study.sheets import compare, decoder_sheet, latent_sheet
 from training.study.speed import measure_speed
 from training.windows import WindowBatches, cut_defects, load_backgrounds
 
@@ -37,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     speed = commands.add_parser("speed", help="time every generator in one process, in turns")
     speed.add_argument("--results", type=Path, default=DOCS)
     speed.add_argument("--rounds", type=int, default=7)
-    sheets = commands.add_parser("sheets", help="paint the sample images by every run: one picture a table")
+    sheets = commands.add_parser(
+        "sheets", help="paint the sample images by every run: one picture a table"
+    )
     sheets.add_argument("--out", type=Path, required=True, help="folder of the runs")
     sheets.add_argument("--pictures", type=Path, default=PICTURES)
     latents = commands.add_parser("latents", help="paint latent walks and latent arithmetic")
@@ -117,6 +119,10 @@ def write_sheets(out: Path, pictures: Path) -> None:
         if runs:
             compare(runs, pictures / f"models-{which}.png")
             print(pictures / f"models-{which}.png")
+    for name, setting in SETTINGS.items():
+        if setting.decoder_only and (out / name / DECODER).is_dir():
+            decoder_sheet(out / name / DECODER, pictures / f"models-{name}.png")
+            print(pictures / f"models-{name}.png")
 
 
 if __name__ == "__main__":

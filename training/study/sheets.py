@@ -14,11 +14,15 @@ from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter, Draw
 from albu_gan.placement import place
 from albu_gan.sheet import grid, outline, write_png
+from training.gan.dcgan.folder import load_dcgan
+from training.gan.dcgan.sample import sample_pairs
+from training.gan.dcgan.sheet import pair_picture
 
 CELL = 144
 VIEW = 64  # pixels of a sample shown in a cell, more where the mask needs it
 TRIES = 400  # shapes looked at for one that fits a cell
 LATENTS = 2
+PAIRS = 4  # of each class that a decoder makes
 WALK = 7  # steps of a latent walk
 ENDS = 8  # latents averaged to either end of a direction
 DRAWN = 64  # latents that the ends are taken from
@@ -82,6 +86,21 @@ def compare(runs: Sequence[tuple[str, Path]], path: Path) -> None:
             painted = [painter(scene.image, scene.mask, scene.name, seed=seed)[scene.view] for _, painter in painters]
             rows.append([scene.labelled(), *painted])
     write_png(path, grid(rows, (CELL, CELL), ["clean, mask", *(title for title, _ in painters)]))
+
+
+def decoder_sheet(folder: Path, path: Path) -> None:
+    """Sample a decoder-only GAN: a column a class, `PAIRS` images above themselves with the outline of their masks.
+
+    Args:
+        folder: of the decoder, a run's `dcgan`.
+        path: of the PNG.
+    """
+    dcgan = load_dcgan(folder)
+    columns = []
+    for index in range(len(dcgan.class_names)):
+        images, masks = sample_pairs(dcgan, PAIRS, index, seed=0)
+        columns.append([pair_picture(image, mask) for image, mask in zip(images, masks, strict=True)])
+    write_png(path, grid(list(zip(*columns, strict=True)), (2 * CELL, CELL), dcgan.class_names))
 
 
 def latent_sheet(name: str, path: Path) -> None:
