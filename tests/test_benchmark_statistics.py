@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from training.benchmark.report import figures_table
 from training.benchmark.scoring import average_precision
 from training.benchmark.statistics import (
     bootstrap_interval,
@@ -47,6 +48,16 @@ def run(fold: int, seed: int, values: dict[str, float]) -> dict[str, Any]:
 
 def values_of(one: dict[str, Any]) -> dict[str, float]:
     return one["values"]
+
+
+def test_a_fold_with_more_seeds_counts_no_more_than_another() -> None:
+    summary = {"dice": {"pit": 0.0}, "mean_iou": 0.0, "average_precision": 0.0, "false_alarm_ppm": 0.0}
+    runs = [
+        {"fold": fold, "class_names": ["pit"], "summary": {**summary, "mean_dice": dice}}
+        for fold, dice in ((0, 0.2), (0, 0.4), (1, 0.6))
+    ]
+    (row,) = figures_table({0.25: {"gan": runs}}).splitlines()[2:]
+    assert row == "| 25% | `gan` | 3 | 0.000 | 0.450 | 0.000 | 0.000 | 0 |"
 
 
 def test_groups_are_paired_by_fold_and_averaged_over_the_seeds_that_both_have() -> None:

@@ -93,18 +93,21 @@ def grid_text(fractions: Mapping[float, Runs]) -> str:
 
 
 def figures_table(fractions: Mapping[float, Runs]) -> str:
-    """One row an arm and fraction: Dice of each class, means, detection and false alarms."""
+    """One row an arm and fraction: Dice of each class, means, detection and false alarms; over seeds, then folds."""
     names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
     titles = ["fraction", "arm", "runs", *(f"Dice {name}" for name in names)]
     titles += ["mean Dice", "mean IoU", "detection AP", "false alarms, ppm of clean pixels"]
     lines = _head(titles)
     for fraction, arms in fractions.items():
         for arm, runs in arms.items():
-            dice = [_mean([run["summary"]["dice"].get(name) for run in runs]) for name in names]
-            cells = [_format(value, ".3f") for value in dice]
-            for key, form in (("mean_dice", ".3f"), ("mean_iou", ".3f"), ("average_precision", ".3f")):
-                cells.append(_format(_mean([run["summary"][key] for run in runs]), form))
-            cells.append(_format(_mean([run["summary"]["false_alarm_ppm"] for run in runs]), ".0f"))
+            cells = [_format(_over_folds(runs, lambda run, n=name: run["dice"].get(n)), ".3f") for name in names]
+            for key, form in (
+                ("mean_dice", ".3f"),
+                ("mean_iou", ".3f"),
+                ("average_precision", ".3f"),
+                ("false_alarm_ppm", ".0f"),
+            ):
+                cells.append(_format(_over_folds(runs, lambda run, k=key: run[k]), form))
             lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
     return "\n".join(lines)
 
@@ -198,11 +201,11 @@ def benefit_table(out: Path, resamples: int = RESAMPLES) -> str:
     for fraction, arms in by_fraction(read_runs(out)).items():
         values = {arm: group_values(runs, mean_dice) for arm, runs in arms.items()}
         for arm, runs in arms.items():
-            cells = [_format(_mean([run["summary"]["mean_dice"] for run in runs]), ".3f")]
+            cells = [_format(_over_folds(runs, lambda run: run["mean_dice"]), ".3f")]
             for base in BASELINES:
                 known = base in values and arm != base
                 cells.append(_shown(compare(values[arm], values[base], resamples), "+.3f") if known else "-")
-            cells.append(_format(_mean([run["summary"]["false_alarm_ppm"] for run in runs]), ".0f"))
+            cells.append(_format(_over_folds(runs, lambda run: run["false_alarm_ppm"]), ".0f"))
             lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
     return "\n".join(lines)
 
@@ -249,6 +252,14 @@ def write_report(out: Path, page: Path, plots: Path | None, resamples: int) -> N
     plot_differences(found, folder / "benchmark-differences.png")
     write_text(page, text)
     print(page)
+
+
+def _over_folds(
+    runs: Sequence[Mapping[str, Any]], value_of: Callable[[Mapping[str, Any]], float | None]
+) -> float | None:
+    """Mean over folds of the mean over seeds of a value of a run's summary: a fold with more seeds counts no more."""
+    folds = sorted({run["fold"] for run in runs})
+    return _mean([_mean([value_of(run["summary"]) for run in runs if run["fold"] == fold]) for fold in folds])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

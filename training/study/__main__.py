@@ -37,9 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     speed = commands.add_parser("speed", help="time every generator in one process, in turns")
     speed.add_argument("--results", type=Path, default=DOCS)
     speed.add_argument("--rounds", type=int, default=7)
-    sheets = commands.add_parser(
-        "sheets", help="paint the sample images by every run: one picture a table"
-    )
+    sheets = commands.add_parser("sheets", help="paint the sample images by every run: one picture a table")
     sheets.add_argument("--out", type=Path, required=True, help="folder of the runs")
     sheets.add_argument("--pictures", type=Path, default=PICTURES)
     latents = commands.add_parser("latents", help="paint latent walks and latent arithmetic")
