@@ -155,6 +155,9 @@ def test_a_batch_is_measured_beside_one_worker(
     assert case["batch"] == 3 and case["size_hw"] == [64, 80] and 0 <= case["largest_difference"] < 1
     taken = {name: values["median"] for name, values in case["milliseconds"].items()}
     assert 0 < taken[batch.DRAWING] < taken[batch.WORKER]
+    monkeypatch.setattr(batch, "paste", lambda *_: None)  # the image stays as it was: that is a difference
+    assert main([*words, "--rounds", "1"]) == 0
+    assert read_result(tmp_path)["batches"][0]["cases"][0]["largest_difference"] > case["largest_difference"]
     page = filled(EMPTY_PAGE, read_result(tmp_path))
     assert "| cpu | 64 x 80, gray | 3 | " in page and "On a GPU: not measured yet." in page
 
