@@ -58,6 +58,7 @@ def build_report_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder with one JSON a run")
     parser.add_argument("--page", type=Path, required=True, help="Markdown page with the marks of the tables")
     parser.add_argument("--plots", type=Path, help="folder for the plots; default: images beside the page")
+    parser.add_argument("--settings", type=Path, help="folder with a folder of gan runs for each setting tried")
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap")
     return parser
 
@@ -113,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
                 train_painters(build_painters_parser().parse_args(words[1:]))
             elif words[:1] == ["report"]:
                 arguments = build_report_parser().parse_args(words[1:])
-                write_report(arguments.out, arguments.page, arguments.plots, arguments.resamples)
+                write_report(*(getattr(arguments, name) for name in ("out", "page", "plots", "resamples", "settings")))
             elif words[:1] == ["pictures"]:
                 arguments = build_pictures_parser().parse_args(words[1:])
                 write_pictures(dataset_from_arguments(arguments), arguments.out, arguments.pictures or arguments.out)

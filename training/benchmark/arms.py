@@ -49,7 +49,7 @@ class PaintShapes(A.DualTransform):
         counts, config = self.painter.mask_bank.counts(), self.config
         sampler = DefectSampler(
             self.painter,
-            dict(enumerate(class_weights("balanced", range(len(counts)), range(len(counts)), counts))),
+            dict(enumerate(class_weights(config.class_sampling, range(len(counts)), range(len(counts)), counts))),
             config.defects_range,
             "bank",
             config.scale_range,
@@ -197,6 +197,7 @@ def gan_transform(painter: WeightsFolder, config: BenchmarkConfig, mask_source: 
         weights=str(painter.path),
         mask_source=mask_source,
         defects_range=config.defects_range,
+        class_sampling=config.class_sampling,
         scale_range=config.scale_range,
         rotate_range=config.rotate_range,
         min_contrast=config.min_contrast,

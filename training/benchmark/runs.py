@@ -180,7 +180,7 @@ def _write_prediction(path: Path, predicted: np.ndarray) -> None:
 
 
 def read_runs(out: Path) -> dict[str, dict[str, Any]]:
-    """Read every run of a folder, by name.
+    """Read every run of a folder, by name. A setting that is younger than a run had its default there.
 
     Raises:
         ResultError: naming the file, if a JSON is half-written or not a run of this benchmark.
@@ -193,6 +193,7 @@ def read_runs(out: Path) -> dict[str, dict[str, Any]]:
             raise ResultError(f"{path}: not a whole JSON ({err}); remove it, and the run is done again") from err
         if not isinstance(result, dict) or result.get("kind") != KIND or result.get("arm") not in ARMS:
             raise ResultError(f"{path}: no run of this benchmark; keep other files out of its folder")
+        result["config"] = {**BenchmarkConfig().to_dict(), **result["config"]}
         runs[path.stem] = result
     return runs
 

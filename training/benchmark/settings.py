@@ -40,6 +40,7 @@ class BenchmarkConfig:
     defect_fraction: float = 0.5  # of the crops, that are cut around a real defect; the others show clean images
     p: float = 0.5  # probability that an image is painted before it is cut, in every arm that paints
     defects_range: tuple[int, int] = (1, 2)  # painted at once
+    class_sampling: str = "balanced"  # of what is painted, or "dataset"
     scale_range: tuple[float, float] = (0.8, 1.25)  # of painted shapes
     rotate_range: tuple[float, float] = (-15.0, 15.0)  # degrees
     min_contrast: float = 8.0  # levels of 255, below which a painted defect is drawn again
@@ -57,6 +58,8 @@ class BenchmarkConfig:
                 raise ValueError(f"{field} must be at least 1, got {getattr(self, field)}")
         if not 0 <= self.p <= 1 or not 0 <= self.defect_fraction <= 1:
             raise ValueError(f"p and defect_fraction must lie in [0, 1], got {self.p} and {self.defect_fraction}")
+        if self.class_sampling not in ("balanced", "dataset"):
+            raise ValueError(f"class_sampling must be 'balanced' or 'dataset', got {self.class_sampling!r}")
         if not 0 < self.scale <= 1:
             raise ValueError(f"scale must lie above 0 and not above 1, got {self.scale}")
         if not 0 <= self.overlap < 1:
