@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from albu_gan import arguments
-from albu_gan.compositing import choose_window
+from albu_gan.compositing import choose_window, edge_weight
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter, Draw, window_mask
 from albu_gan.placement import Occupancy
@@ -262,6 +262,8 @@ class BatchDefectInpaint(nn.Module):
                     residuals = residuals.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
                 part, where = pixels.part(chunk)
                 added[where] = residual_at(residuals, chosen, part)
+        weights = [edge_weight(draw.mask, draw.top, draw.left, image_hw)[draw.mask] for draw in draws]
+        added *= torch.from_numpy(np.concatenate(weights)).to(device)[:, None]
         before = images[pixels.sample, :, pixels.row, pixels.column].float()
         return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
 

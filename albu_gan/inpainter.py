@@ -20,6 +20,7 @@ from albu_gan.compositing import (
     Window,
     WindowShape,
     choose_window,
+    edge_weight,
     extract,
     extract_mask,
     paste,
@@ -227,7 +228,8 @@ class DefectInpainter:
             )
             for i, residual in zip(members, residuals, strict=True):
                 draw = draws[i]
-                cut = patch_residual(residual, windows[i], boxes[i])
+                weight = edge_weight(draw.mask, draw.top, draw.left, (image.shape[0], image.shape[1]))
+                cut = patch_residual(residual, windows[i], boxes[i]) * weight[:, :, None]
                 patches[i] = Patch(draw.top, draw.left, draw.mask, np.ascontiguousarray(cut), draw.class_index)
         return [patch for patch in patches if patch is not None]
 

@@ -12,6 +12,7 @@ from albu_gan.compositing import (
     Window,
     choose_window,
     contrast,
+    edge_weight,
     extract,
     extract_mask,
     mask_box,
@@ -276,6 +277,34 @@ def test_a_residual_of_zero_changes_no_bit_at_all() -> None:
         painted = image.copy()
         paste(painted, Patch(0, 0, np.ones((16, 16), bool), np.zeros((16, 16, 3), np.float32), 0))
         assert painted.tobytes() == image.tobytes()
+
+
+def test_what_is_painted_rises_from_the_edge_of_a_wide_mask_and_is_whole_in_a_line() -> None:
+    weight = edge_weight(np.ones((20, 30), bool), 5, 5, (100, 100))
+    np.testing.assert_allclose(weight[10, :4], [0.25, 0.75, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(weight[:4, 15], [0.25, 0.75, 1, 1], atol=1e-6)
+    for width in (1, 2):
+        assert (edge_weight(np.ones((20, width), bool), 5, 5, (100, 100)) == 1).all()
+    np.testing.assert_allclose(
+        edge_weight(np.ones((30, 6), bool), 5, 5, (99, 99))[15], [0.5, 1, 1, 1, 1, 0.5], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(("top", "left", "side"), [(0, 5, 0), (5, 0, 1), (80, 5, 2), (5, 70, 3)])
+def test_a_mask_that_the_border_of_the_image_cuts_has_no_edge_there(top: int, left: int, side: int) -> None:
+    weight = edge_weight(np.ones((20, 30), bool), top, left, (100, 100))
+    sides = weight[0, 15], weight[10, 0], weight[-1, 15], weight[10, -1]
+    assert [bool(value > 0.9) for value in sides] == [number == side for number in range(4)]
+    assert (edge_weight(np.ones((100, 100), bool), 0, 0, (100, 100)) == 1).all()
+
+
+@quick
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1), st.integers(0, 3), st.integers(0, 3))
+def test_every_pixel_of_a_mask_is_painted_a_little_and_none_outside(h: int, w: int, seed: int, y: int, x: int) -> None:
+    mask = np.random.default_rng(seed).random((h, w)) < 0.8
+    weight = edge_weight(mask, y, x, (h + y + 1, w + x))
+    assert weight.dtype == np.float32 and weight.max() <= 1
+    assert ((weight > 0) == mask).all()
 
 
 def test_a_residual_is_carried_pixel_by_pixel_at_full_scale() -> None:

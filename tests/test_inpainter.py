@@ -76,7 +76,9 @@ def test_a_painted_window_is_what_the_network_says(gray: DefectInpainter, make_i
     class_masks[0, 1] = torch.tensor(mask)
     z = torch.tensor(np.random.default_rng(5).standard_normal(8, dtype=np.float32))[None]
     with torch.no_grad():
-        expected = composite(window, class_masks, *gray.network(window, class_masks, z))
+        residual, alpha = gray.network(window, class_masks, z)
+        depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+        expected = composite(window, class_masks, residual, alpha * torch.from_numpy((depth - 0.5) / 2).clamp(0, 1))
     np.testing.assert_allclose(painted, (expected[0, 0].numpy() + 1) / 2 * 255, atol=0.51)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from albu_gan.compositing import contrast
+from albu_gan.compositing import contrast, edge_weight
 from albu_gan.generators import DefectGenerator, composite
 from training.evaluation.copy_paste import feathered_copy_paste
 from training.evaluation.distance import mean_distance, within_class_distance
@@ -120,8 +120,10 @@ def painter_of(generator: DefectGenerator) -> Paint:
             window = image_tensor(torch.from_numpy(clean[part]).to(device))
             masks = mask_tensor(torch.from_numpy(mask[part]).to(device), generator.config.num_classes)
             latents = torch.from_numpy(z[part]).to(device)
+            weight = np.stack([edge_weight(inside, 0, 0, inside.shape) for inside in mask[part] > 0])
             with torch.no_grad():
-                done: Tensor = composite(window, masks, *generator(window, masks, latents))
+                residual, alpha = generator(window, masks, latents)
+                done: Tensor = composite(window, masks, residual, alpha * torch.from_numpy(weight).to(device)[:, None])
             painted.append(uint8_images(done).numpy())
         return np.concatenate(painted)
 
