@@ -43,21 +43,29 @@ def extract_windows(images: Tensor, sample: Sequence[int], windows: Sequence[Win
     if not any(window.reduced for window in windows):
         return cut
     vertical, horizontal = (
-        torch.from_numpy(np.stack([_area_weights(int(side), largest[axis], shape[axis]) for side in sides[:, axis]]))
-        .to(device)
-        .unsqueeze(1)
+        _area_weights(torch.from_numpy(sides[:, axis]).to(device), largest[axis], shape[axis])[:, None]
         for axis in (0, 1)
     )
     return vertical @ cut @ horizontal.transpose(-1, -2)
 
 
-def _area_weights(side: int, columns: int, size: int) -> np.ndarray:
-    """(size, columns) float32: how much of each of the first `side` pixels falls into each of `size` equal parts."""
-    edges = np.arange(size + 1) * (side / size)
-    pixel = np.arange(columns)
-    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    weights = np.where(pixel < side, np.clip(overlap, 0, None), 0)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+def _area_weights(sides: Tensor, pixels: int, size: int) -> Tensor:
+    """Say how much of each of the first `side` pixels falls into each of `size` equal parts.
+
+    Args:
+        sides: (N,) integers.
+        pixels: of each window that there are, at least `side`.
+        size: parts.
+
+    Returns:
+        (N, size, pixels) float32; the weights of a part sum to 1.
+    """
+    length = sides.float()[:, None, None] / size
+    part = torch.arange(size, device=sides.device, dtype=torch.float32)[:, None]
+    pixel = torch.arange(pixels, device=sides.device, dtype=torch.float32)
+    ends = torch.minimum(torch.minimum((part + 1) * length, pixel + 1), sides[:, None, None])
+    overlap = (ends - torch.maximum(part * length, pixel)).clamp_min(0)
+    return overlap / overlap.sum(dim=2, keepdim=True)
 
 
 @dataclass(frozen=True)
