@@ -58,7 +58,9 @@ def build_report_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder with one JSON a run")
     parser.add_argument("--page", type=Path, required=True, help="Markdown page with the marks of the tables")
     parser.add_argument("--plots", type=Path, help="folder for the plots; default: images beside the page")
-    parser.add_argument("--settings", type=Path, help="folder with a folder of gan runs for each setting tried")
+    parser.add_argument(
+        "--settings", type=Path, help="folder with a folder of gan runs for each setting, and 'default'"
+    )
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap")
     return parser
 

@@ -10,35 +10,35 @@ import numpy as np
 
 from training.benchmark.runs import ResultError, read_runs
 
-ARM = "gan"
+ARM, DEFAULT = "gan", "default"
 PAINTED = ("p", "defects_range", "class_sampling", "scale_range", "rotate_range", "min_contrast")  # what may be changed
 
 
-def settings_table(folder: Path, grid: Path) -> str:
-    """Compare settings of the `gan` arm with those of a grid, on the validation groups alone.
+def settings_table(folder: Path) -> str:
+    """Compare settings of the `gan` arm with the defaults, on the validation groups alone.
 
     Args:
-        folder: with a folder of runs for each setting that was tried.
-        grid: folder of the runs that they are compared with, fold by fold and seed by seed.
+        folder: with a folder of runs for each setting that was tried, and the folder "default", whose runs they are
+            compared with, fold by fold and seed by seed.
 
     Returns:
         A table, one row a setting, and a sentence on how far seeds alone lie apart.
 
     Raises:
-        ResultError: if there is nothing to compare, or a folder differs from the grid in more than one setting of
+        ResultError: if there is nothing to compare, or a folder differs from the defaults in more than one setting of
             the painting, or in another.
     """
-    base = _by_place(read_runs(grid).values())
+    base = _by_place(read_runs(folder / DEFAULT).values())
     lines = [
         "| changed | folds | seeds | validation Dice | as it is | difference | validation AP | as it is |",
         "|---|---|---|---|---|---|---|---|",
     ]
     used: dict[tuple[float, int, int], Mapping[str, Any]] = {}
-    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for part in sorted(path for path in folder.iterdir() if path.is_dir() and path.name != DEFAULT):
         runs = _by_place(read_runs(part).values())
         places = sorted(runs.keys() & base.keys())
         if not places:
-            raise ResultError(f"{part}: no {ARM} run with the fraction, fold and seed of one in {grid}")
+            raise ResultError(f"{part}: no {ARM} run with the fraction, fold and seed of one in {folder / DEFAULT}")
         name = _changed(part, [runs[place] for place in places], [base[place] for place in places])
         used.update({place: base[place] for place in places})
         dice, plain = ([_last(found[place], "mean_dice") for place in places] for found in (runs, base))
@@ -49,7 +49,7 @@ def settings_table(folder: Path, grid: Path) -> str:
             f"{np.mean(ap):.3f} | {np.mean(plain_ap):.3f} |"
         )
     if not used:
-        raise ResultError(f"{folder}: no folder of runs in it; make one a setting")
+        raise ResultError(f"{folder}: no folder of runs but {DEFAULT!r} in it; make one a setting")
     return "\n".join(lines) + _noise(used, base)
 
 
@@ -73,7 +73,7 @@ def _changed(part: Path, runs: Sequence[Mapping[str, Any]], base: Sequence[Mappi
         different = sorted(key for key in plain["config"] if run["config"].get(key) != plain["config"][key])
         if len(different) != 1 or different[0] not in PAINTED or run["groups"] != plain["groups"]:
             raise ResultError(
-                f"{part}: must differ from the grid in one of {', '.join(PAINTED)} and in nothing else, differs in "
+                f"{part}: must differ from {DEFAULT!r} in one of {', '.join(PAINTED)} and in nothing else, differs in "
                 f"{', '.join(different) or 'nothing'}"
             )
     (key,) = {key for key in base[0]["config"] if runs[0]["config"].get(key) != base[0]["config"][key]}
