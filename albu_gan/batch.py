@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from albu_gan import arguments
-from albu_gan.compositing import choose_window, edge_weight
+from albu_gan.batch_draws import BatchSampler, Placed, Places, PreparedShapes, pixels_of
+from albu_gan.compositing import choose_window
 from albu_gan.hub import find_weights
-from albu_gan.inpainter import DefectInpainter, Draw, window_mask
-from albu_gan.placement import Occupancy
+from albu_gan.inpainter import DefectInpainter, Draw
 from albu_gan.sampling import LATENT_REDRAWS, SHAPE_REDRAWS, DefectSampler, class_probabilities
-from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual_at
+from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual_at, window_masks
 
 #: Windows that go through the network at once.
 CPU_WINDOWS, DEVICE_WINDOWS = 64, 256
@@ -29,18 +29,10 @@ MASK_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torc
 
 
 @dataclass(frozen=True)
-class _Placed:
-    """A draw and the image of the batch that it belongs to."""
-
-    sample: int
-    draw: Draw
-
-
-@dataclass(frozen=True)
 class _Painted:
     """Draws, the pixels of their masks, and these (P, C) pixels in [0, 1] before and after."""
 
-    placed: list[_Placed]
+    placed: list[Placed]
     pixels: Pixels
     before: Tensor
     after: Tensor
@@ -54,8 +46,10 @@ class _Painted:
 class BatchDefectInpaint(nn.Module):
     """Paint new defects into a batch of images with a GAN, and label them: `GANDefectInpaint` for whole batches.
 
-    Shapes and places are drawn on the CPU; windows are cut, painted and pasted on the device of the images, all windows
-    of one shape in one pass. Put it into the training step, where the images are on the GPU already:
+    What is painted is drawn on the CPU, all images abreast; windows are cut, painted and pasted on the device of the
+    images, all windows of one shape in one pass. A jittered shape is drawn four times on average, at other places and
+    with other latents, before a new one takes its turn. Put the module into the training step, where the images are on
+    the GPU already:
 
         images, masks = batch_inpaint(images, masks)
 
@@ -115,6 +109,7 @@ class BatchDefectInpaint(nn.Module):
         self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
         self.p = arguments.number("p", p, 0, 1)
         self.rng = np.random.default_rng(seed)
+        self._prepared = PreparedShapes(int(self.rng.integers(2**63)))
 
     @classmethod
     def from_pretrained(
@@ -180,9 +175,11 @@ class BatchDefectInpaint(nn.Module):
                 self._write(*painted, self._paint(images, placed))
             return painted
         if self.training:
-            sampler = self._sampler(images.device)
-            placed, taken = self._draw(sampler, images, masks, regions)
-            for batch in self._rounds(images, sampler, placed, taken):
+            shape_bhw = (len(images), images.shape[2], images.shape[3])
+            places = Places(shape_bhw, self._blocked(masks, regions), images.device)
+            sampler = BatchSampler(self._sampler(images.device), self._prepared, places, self.rng)
+            chosen = np.flatnonzero(self.rng.random(len(images)) < self.p).tolist()
+            for batch in self._rounds(images, sampler, sampler.draw(chosen, images.device)):
                 self._write(*painted, batch)
         return painted
 
@@ -201,39 +198,28 @@ class BatchDefectInpaint(nn.Module):
             self.min_contrast,
         )
 
-    def _draw(
-        self, sampler: DefectSampler, images: Tensor, masks: Tensor | None, regions: Tensor | None
-    ) -> tuple[list[_Placed], dict[int, Occupancy]]:
-        """Decide what is painted; also return what is taken in every image that is painted."""
+    def _blocked(self, masks: Tensor | None, regions: Tensor | None) -> Tensor | None:
+        """(B, H, W) bool, True where nothing may be painted; None if nothing is blocked."""
         blocked: Tensor | None = None if regions is None else regions == 0
         if masks is not None and self.avoid_existing:
             blocked = masks != 0 if blocked is None else blocked | (masks != 0)
         if masks is not None and self.ignore_value is not None and _fits(self.ignore_value, masks.dtype):
             ignored = masks == self.ignore_value
             blocked = ignored if blocked is None else blocked | ignored
-        closed = None if blocked is None else blocked.cpu().numpy()
-        placed, taken = [], {}
-        height, width = images.shape[-2:]
-        for sample in range(len(images)):
-            if self.rng.random() >= self.p:
-                continue
-            part = None if closed is None else closed[sample]
-            found, taken[sample] = sampler.draw((height, width), part, self.rng)
-            placed += [_Placed(sample, draw) for draw in found]
-        return placed, taken
+        return blocked
 
-    def _paint(self, images: Tensor, placed: list[_Placed]) -> _Painted:
-        """Paint draws, all windows of one shape together."""
+    def _paint(self, images: Tensor, placed: list[Placed]) -> _Painted:
+        """Paint defects, all windows of one shape together."""
         device, channels = images.device, images.shape[1]
-        draws = [entry.draw for entry in placed]
-        corners = [(draw.top, draw.left) for draw in draws]
-        pixels = Pixels.of([draw.mask for draw in draws], corners, [entry.sample for entry in placed], device)
+        outlines, corners = [entry.outline for entry in placed], [(entry.top, entry.left) for entry in placed]
+        pixels = pixels_of(placed)
         added = torch.zeros((len(pixels.draw), channels), device=device)
         painter = self._painter(device)
         seen = painter.folder.config.generator.in_channels
         image_hw = (images.shape[2], images.shape[3])
         windows = [
-            choose_window((draw.top, draw.left, *draw.mask.shape), image_hw, painter.window_shapes) for draw in draws
+            choose_window((top, left, *outline.shape.mask.shape), image_hw, painter.window_shapes)
+            for outline, (top, left) in zip(outlines, corners, strict=True)
         ]
         for shape in painter.window_shapes:
             members = [number for number, window in enumerate(windows) if window.shape == shape]
@@ -250,40 +236,35 @@ class BatchDefectInpaint(nn.Module):
                 crops = extract_windows(images, [placed[number].sample for number in chunk], chosen)
                 if channels != seen:
                     crops = crops.mean(dim=1, keepdim=True).expand(-1, seen, -1, -1)
-                masks = np.stack([window_mask(draws[number], windows[number]) for number in chunk])
-                latents = np.stack([draws[number].z for number in chunk])
+                part, where = pixels.part(chunk)
                 residuals = painter.residuals(
                     crops * 2 - 1,
-                    torch.from_numpy(masks).to(device),
-                    [draws[number].class_index for number in chunk],
-                    torch.from_numpy(latents).to(device),
+                    window_masks([outlines[n] for n in chunk], [corners[n] for n in chunk], chosen, part),
+                    [outlines[n].shape.class_index for n in chunk],
+                    torch.from_numpy(np.stack([placed[n].z for n in chunk])).to(device),
                 )
                 if channels != seen:
                     residuals = residuals.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
-                part, where = pixels.part(chunk)
                 added[where] = residual_at(residuals, chosen, part)
-        weights = [edge_weight(draw.mask, draw.top, draw.left, image_hw)[draw.mask] for draw in draws]
-        added *= torch.from_numpy(np.concatenate(weights)).to(device)[:, None]
+        weights = [entry.outline.weight_at(entry.top, entry.left, image_hw) for entry in placed]
+        added *= torch.cat(weights)[:, None]
         before = images[pixels.sample, :, pixels.row, pixels.column].float()
         return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
 
-    def _rounds(
-        self, images: Tensor, sampler: DefectSampler, placed: list[_Placed], taken: dict[int, Occupancy]
-    ) -> Iterator[_Painted]:
+    def _rounds(self, images: Tensor, sampler: BatchSampler, placed: list[Placed]) -> Iterator[_Painted]:
         """Yield the defects that can be seen; others get new latents, then new shapes, and are dropped at last."""
         for shape_try in range(SHAPE_REDRAWS + 1):
             for latent_try in range(LATENT_REDRAWS + 1):
                 if not placed:
                     return
                 if latent_try:
-                    placed = [_Placed(e.sample, sampler.draw_latent_again(e.draw, self.rng)) for e in placed]
+                    placed = [sampler.draw_latent_again(entry) for entry in placed]
                 painted = self._paint(images, placed)
                 seen = (contrasts(painted.after - painted.before, painted.pixels) >= self.min_contrast).tolist()
                 yield painted.keep(seen)
                 placed = [entry for entry, visible in zip(placed, seen, strict=True) if not visible]
             if shape_try < SHAPE_REDRAWS:
-                again = [(e.sample, sampler.draw_again(e.draw, taken[e.sample], self.rng)) for e in placed]
-                placed = [_Placed(sample, draw) for sample, draw in again if draw is not None]
+                placed = sampler.draw_again(placed, images.device)
 
     def _write(self, images: Tensor, masks: Tensor | None, painted: _Painted) -> None:
         """Paste and label in place."""
@@ -291,12 +272,12 @@ class BatchDefectInpaint(nn.Module):
         images[at.sample, :, at.row, at.column] = painted.after.to(images.dtype)
         if masks is not None:
             names = self.class_names
-            values = [self.mask_values[names[entry.draw.class_index]] for entry in painted.placed]
+            values = [self.mask_values[names[entry.outline.shape.class_index]] for entry in painted.placed]
             table = torch.tensor(values, device=masks.device, dtype=masks.dtype)
             masks[at.sample, at.row, at.column] = table[at.draw]
 
 
-def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[_Placed]:
+def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[Placed]:
     """Check explicit draws.
 
     Raises:
@@ -305,15 +286,14 @@ def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[_Placed]:
     if len(draws) != len(images):
         raise ValueError(f"draws must hold one sequence for each of {len(images)} images, got {len(draws)}")
     height, width = images.shape[-2:]
-    placed = [_Placed(sample, draw) for sample, several in enumerate(draws) for draw in several]
-    for entry in placed:
-        (h, w), top, left = entry.draw.mask.shape, entry.draw.top, entry.draw.left
-        if not (0 <= top <= height - h and 0 <= left <= width - w and entry.draw.mask.any()):
+    for draw in (draw for several in draws for draw in several):
+        (h, w), top, left = draw.mask.shape, draw.top, draw.left
+        if not (0 <= top <= height - h and 0 <= left <= width - w and draw.mask.any()):
             raise ValueError(
                 f"the draw of {h} x {w} pixels at row {top}, column {left} is empty or not inside its image of "
                 f"{height} x {width}; draws are made for images of one size"
             )
-    return placed
+    return [Placed.of(sample, draw, images.device) for sample, several in enumerate(draws) for draw in several]
 
 
 def _fits(value: int, dtype: torch.dtype) -> bool:

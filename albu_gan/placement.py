@@ -120,7 +120,7 @@ def place(
     (H, W), (h, w) = image_hw, shape.mask.shape
     if h > H or w > W:
         return None
-    rows, columns = _span(H - h, shape.edges[0], shape.edges[2]), _span(W - w, shape.edges[1], shape.edges[3])
+    rows, columns = starts(shape, image_hw)
     taken = blocked if isinstance(blocked, Occupancy) else Occupancy(image_hw, blocked)
     if not taken.has_free(int(np.count_nonzero(shape.mask))):
         return None
@@ -147,6 +147,13 @@ def place(
         if not taken.meets(shape.mask, top, left):
             return top, left
     return None
+
+
+def starts(shape: Shape, image_hw: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First and last row, and first and last column, at which a shape that fits into the image may start."""
+    (height, width), (h, w) = image_hw, shape.mask.shape
+    rows = _span(height - h, shape.edges[0], shape.edges[2])
+    return rows, _span(width - w, shape.edges[1], shape.edges[3])
 
 
 def _span(room: int, at_start: bool, at_end: bool) -> tuple[int, int]:

@@ -96,7 +96,7 @@ class DefectSampler:
         taken = Occupancy(image_hw, blocked)
         draws = []
         for _ in range(count):
-            draw = self._draw(taken, rng)
+            draw = self.draw_one(taken, rng)
             if draw is None:
                 break
             taken.cover(draw.mask, draw.top, draw.left)
@@ -106,7 +106,7 @@ class DefectSampler:
     def draw_again(self, draw: Draw, taken: Occupancy, rng: np.random.Generator) -> Draw | None:
         """Give up a draw and decide another in its stead; None if nothing fits. `taken` is changed accordingly."""
         taken.uncover(draw.mask, draw.top, draw.left)
-        again = self._draw(taken, rng)
+        again = self.draw_one(taken, rng)
         if again is not None:
             taken.cover(again.mask, again.top, again.left)
         return again
@@ -141,30 +141,51 @@ class DefectSampler:
         paste(after, Patch(0, 0, patch.mask, patch.residual, patch.class_index))
         return contrast(before, after, patch.mask) >= self.min_contrast
 
-    def _draw(self, taken: Occupancy, rng: np.random.Generator) -> Draw | None:
-        """Draw class, shape, place and latent of one defect; None only if nothing fits at any size."""
+    def draw_classes(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Draw the classes of several defects, each by itself."""
+        possible, odds = self._odds()
+        return [int(index) for index in rng.choice(possible, size=count, p=odds)]
+
+    def draw_shape(
+        self, class_index: int, rng: np.random.Generator, shrink: float = 1.0, largest: float = float("inf")
+    ) -> Shape:
+        """Draw a shape of a class, from the bank or invented, and jitter it; see `jitter_shape`."""
+        shape = self.painter.mask_bank.sample(class_index, rng)
+        if self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5):
+            shape = procedural_shape(shape, rng)
+        return jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
+
+    def draw_one(self, taken: Occupancy, rng: np.random.Generator, first: int | None = None) -> Draw | None:
+        """Draw class, shape, place and latent of one defect; None only if nothing fits at any size.
+
+        Args:
+            taken: of the image; not changed.
+            rng: the only source of randomness.
+            first: class that is tried before others, if it has been drawn already.
+        """
         image_hw = taken.image_hw
-        possible = [index for index, weight in self.class_weights.items() if weight > 0]
-        odds = np.array([self.class_weights[index] for index in possible])
-        order = rng.choice(possible, size=len(possible), replace=False, p=odds / odds.sum())
+        possible, odds = self._odds()
+        order = rng.choice(possible, size=len(possible), replace=False, p=odds).tolist()
+        if first is not None:
+            order = [first, *(index for index in order if index != first)]
         for shrink in SHRINK_FACTORS:
             # A shape longer than the image's diagonal fits in no position: it is not made larger than that, whatever
             # `scale_range` says, and in the end no larger than a part of the image's shorter side.
             largest = 2**0.5 * (max(image_hw) + 2) if shrink > SMALL else min(image_hw) + 2
             for rank, class_index in enumerate(order):
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
-                    shape = self._draw_shape(int(class_index), rng, shrink, largest)
+                    shape = self.draw_shape(class_index, rng, shrink, largest)
                     offset_yx = place(shape, taken, image_hw, rng)
                     if offset_yx is not None:
                         z = self.painter.draw_latent(rng)
                         return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin)
         return None
 
-    def _draw_shape(self, class_index: int, rng: np.random.Generator, shrink: float, largest: float) -> Shape:
-        shape = self.painter.mask_bank.sample(class_index, rng)
-        if self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5):
-            shape = procedural_shape(shape, rng)
-        return jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
+    def _odds(self) -> tuple[list[int], np.ndarray]:
+        """Classes that may be drawn, and their probabilities."""
+        possible = [index for index, weight in self.class_weights.items() if weight > 0]
+        odds = np.array([self.class_weights[index] for index in possible])
+        return possible, odds / odds.sum()
 
 
 def class_probabilities(

@@ -6,13 +6,14 @@ Windows are cut, and residuals brought back, by index: nothing waits for the dev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from albu_gan.compositing import Window, mirrored
+from albu_gan.compositing import Window, edge_weight, extract_mask
+from albu_gan.masks import Shape
 
 
 def extract_windows(images: Tensor, sample: Sequence[int], windows: Sequence[Window]) -> Tensor:
@@ -29,14 +30,9 @@ def extract_windows(images: Tensor, sample: Sequence[int], windows: Sequence[Win
     device, shape = images.device, windows[0].shape
     limits = images.shape[-2:]
     sides = np.array([(w.height, w.width) for w in windows])
-    starts = np.array([(w.top, w.left) for w in windows])
+    starts = torch.from_numpy(np.array([(w.top, w.left) for w in windows])).to(device)
     largest = [int(side) for side in sides.max(axis=0)]
-    rows_at, columns_at = (
-        torch.from_numpy(np.stack([mirrored(int(start), largest[axis], limits[axis]) for start in starts[:, axis]])).to(
-            device
-        )
-        for axis in (0, 1)
-    )
+    rows_at, columns_at = (_mirrored(starts[:, axis], largest[axis], limits[axis]) for axis in (0, 1))
     index = torch.as_tensor(np.asarray(sample), device=device)
     # Indices around a full slice put the channels last.
     cut = images[index[:, None, None], :, rows_at[:, :, None], columns_at[:, None, :]].permute(0, 3, 1, 2).float()
@@ -47,6 +43,12 @@ def extract_windows(images: Tensor, sample: Sequence[int], windows: Sequence[Win
         for axis in (0, 1)
     )
     return vertical @ cut @ horizontal.transpose(-1, -2)
+
+
+def _mirrored(starts: Tensor, count: int, limit: int) -> Tensor:
+    """`compositing.mirrored` of several starts, (N, count)."""
+    position = (starts[:, None] + torch.arange(count, device=starts.device)) % (2 * limit)
+    return torch.minimum(position, 2 * limit - 1 - position)
 
 
 def _area_weights(sides: Tensor, pixels: int, size: int) -> Tensor:
@@ -69,6 +71,39 @@ def _area_weights(sides: Tensor, pixels: int, size: int) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """A shape, and its pixels as tensors on one device, row by row.
+
+    Attributes:
+        shape: tight.
+        row: (P,) int64, of each pixel in the mask.
+        column: (P,) int64.
+        weight: (P,) float32, `edge_weight` where no border of the image is touched.
+    """
+
+    shape: Shape
+    row: Tensor
+    column: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, shape: Shape, device: torch.device) -> Outline:
+        """Find the pixels of a shape."""
+        height, width = shape.mask.shape
+        weight = edge_weight(shape.mask, 1, 1, (height + 2, width + 2))[shape.mask]
+        row, column = torch.from_numpy(np.stack(np.nonzero(shape.mask))).to(device)
+        return cls(shape, row, column, torch.from_numpy(weight).to(device))
+
+    def weight_at(self, top: int, left: int, image_hw: tuple[int, int]) -> Tensor:
+        """`edge_weight` of its pixels where it lies in an image."""
+        mask = self.shape.mask
+        height, width = mask.shape
+        if top > 0 and left > 0 and top + height < image_hw[0] and left + width < image_hw[1]:
+            return self.weight
+        return torch.from_numpy(edge_weight(mask, top, left, image_hw)[mask]).to(self.weight.device)
+
+
+@dataclass(frozen=True)
 class Pixels:
     """The pixels of several masks in a batch, mask after mask; (P,) int64 tensors on one device.
 
@@ -87,34 +122,22 @@ class Pixels:
     counts: tuple[int, ...]
 
     @classmethod
-    def of(
-        cls,
-        masks: Sequence[np.ndarray],
-        corners_yx: Sequence[tuple[int, int]],
-        sample: Sequence[int],
-        device: torch.device,
-    ) -> Pixels:
-        """Collect the pixels of masks.
+    def of(cls, outlines: Sequence[Outline], corners_yx: Sequence[tuple[int, int]], sample: Sequence[int]) -> Pixels:
+        """Collect the pixels of at least one mask.
 
         Args:
-            masks: (h, w) bool each.
+            outlines: of the masks.
             corners_yx: of each mask in its image.
             sample: image of each mask.
-            device: of the tensors.
         """
-        found = [np.nonzero(mask) for mask in masks]
-        counts = tuple(len(rows) for rows, _ in found)
-        table = np.concatenate(
-            [
-                np.stack([np.full(count, number), np.full(count, sample[number]), rows + top, columns + left])
-                for number, (count, (rows, columns), (top, left)) in enumerate(
-                    zip(counts, found, corners_yx, strict=True)
-                )
-            ],
-            axis=1,
-        )
-        draw, image, row, column = torch.from_numpy(table.astype(np.int64)).to(device)
-        return cls(draw, image, row, column, counts)
+        device = outlines[0].row.device
+        counts = tuple(len(outline.row) for outline in outlines)
+        table = np.column_stack([np.arange(len(counts)), sample, np.asarray(corners_yx, np.int64), counts])
+        number, image, top, left, count = torch.from_numpy(table.T.copy()).to(device)
+        draw = torch.repeat_interleave(number, count, output_size=sum(counts))
+        row = torch.cat([outline.row for outline in outlines]) + top[draw]
+        column = torch.cat([outline.column for outline in outlines]) + left[draw]
+        return cls(draw, image[draw], row, column, counts)
 
     def part(self, draws: Sequence[int], renumber: bool = True) -> tuple[Pixels, Tensor]:
         """Return the pixels of some of the masks, and where in this table they are.
@@ -131,6 +154,38 @@ class Pixels:
         if renumber:
             number = torch.from_numpy(np.repeat(np.arange(len(counts)), counts)).to(number.device)
         return Pixels(number, self.sample[where], self.row[where], self.column[where], counts), where
+
+
+def window_masks(
+    outlines: Sequence[Outline], corners_yx: Sequence[tuple[int, int]], windows: Sequence[Window], pixels: Pixels
+) -> Tensor:
+    """Show masks as the network sees them, as `compositing.extract_mask` does.
+
+    Args:
+        outlines: (N,) of the masks.
+        corners_yx: of each mask in its image.
+        windows: (N,) of one shape, around them.
+        pixels: of these masks, numbered as they are.
+
+    Returns:
+        (N, rows, columns) uint8 in {0, 1}.
+    """
+    device, (rows, columns) = pixels.row.device, windows[0].shape
+    starts = torch.from_numpy(np.array([(w.top, w.left) for w in windows], np.int64).T.copy()).to(device)
+    top, left = starts[:, pixels.draw]
+    inside = torch.zeros((len(windows), rows, columns), dtype=torch.uint8, device=device)
+    inside[pixels.draw, (pixels.row - top).clamp(max=rows - 1), (pixels.column - left).clamp(max=columns - 1)] = 1
+    reduced = [number for number, window in enumerate(windows) if window.reduced]  # whose pixels are not the image's
+    if reduced:
+        shrunk = [
+            extract_mask(
+                outlines[n].shape.mask,
+                replace(windows[n], top=windows[n].top - corners_yx[n][0], left=windows[n].left - corners_yx[n][1]),
+            )
+            for n in reduced
+        ]
+        inside[torch.tensor(reduced, device=device)] = torch.from_numpy(np.stack(shrunk)).to(device)
+    return inside
 
 
 def residual_at(residuals: Tensor, windows: Sequence[Window], pixels: Pixels) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from albu_gan import BatchDefectInpaint, DefectInpainter
+from albu_gan.batch_draws import BatchSampler, Places, PreparedShapes
 from albu_gan.compositing import paste
 from albu_gan.inpainter import Draw
 from albu_gan.sampling import DefectSampler, class_probabilities
@@ -73,7 +74,7 @@ def _case(weights: str, device: torch.device, size_hw: tuple[int, int], count: i
     batch = torch.from_numpy(np.stack(images))[:, None].float().div(255).to(device)
     masks = torch.zeros((count, *size_hw), dtype=torch.long, device=device)
     transform, module = painting(weights), BatchDefectInpaint(weights, p=1.0, seed=0)
-    sampler, rng = _sampler(weights), np.random.default_rng(0)
+    sampler, prepared, rng = _sampler(weights), PreparedShapes(0), np.random.default_rng(0)
     synchronize: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
     def worker() -> None:
@@ -85,8 +86,9 @@ def _case(weights: str, device: torch.device, size_hw: tuple[int, int], count: i
         synchronize()
 
     def drawing() -> None:
-        for _ in range(count):
-            sampler.draw(size_hw, blank != 0, rng)
+        places = Places((count, *size_hw), masks != 0, device)
+        BatchSampler(sampler, prepared, places, rng).draw(range(count), device)
+        synchronize()
 
     seconds = interleaved({WORKER: worker, MODULE: batched, DRAWING: drawing}, rounds)
     return {

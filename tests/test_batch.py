@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from albu_gan import BatchDefectInpaint, DefectInpainter, GANDefectInpaint
+from albu_gan.batch_draws import PREPARED, REUSE, Placed, Places, PreparedShapes
 from albu_gan.compositing import Window, contrast, extract, paste, patch_residual
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import Draw
-from albu_gan.tensor_windows import Pixels, contrasts, extract_windows, residual_at
+from albu_gan.masks import Shape
+from albu_gan.tensor_windows import Outline, Pixels, contrasts, extract_windows, residual_at
 
 WEIGHTS = "magnetic-tile-v1"
 
@@ -37,6 +39,10 @@ def drawn(images: np.ndarray, seed: int, scale: float = 1.0) -> list[list[Draw]]
     sampler = transform._sampler()
     assert painter.window_sizes[-1] == 128
     return [sampler.draw(image.shape[:2], None, rng)[0] for image in images]
+
+
+def outlines(masks: list[np.ndarray]) -> list[Outline]:
+    return [Outline.of(Shape(mask, 0), torch.device("cpu")) for mask in masks]
 
 
 def painted_one_by_one(images: np.ndarray, draws: list[list[Draw]]) -> np.ndarray:
@@ -92,7 +98,7 @@ def test_residuals_are_enlarged_as_those_of_one_window(side: int) -> None:
     residual, window = rng.normal(size=(64, 128, 2)).astype(np.float32), Window(-4, 7, side, 2 * side, (64, 128))
     mask = rng.random((40, 30)) < 0.3
     top, left = 3, 20
-    pixels = Pixels.of([mask], [(top, left)], [0], torch.device("cpu"))
+    pixels = Pixels.of(outlines([mask]), [(top, left)], [0])
     at = residual_at(torch.from_numpy(residual).permute(2, 0, 1)[None], [window], pixels)
     expected = patch_residual(residual, window, (top, left, *mask.shape))
     np.testing.assert_allclose(at.numpy(), expected[mask], atol=1e-5)
@@ -102,7 +108,7 @@ def test_contrasts_are_those_of_one_defect_each() -> None:
     rng = np.random.default_rng(0)
     masks = [rng.random((h, w)) < 0.5 for h, w in ((9, 8), (3, 3), (20, 1), (1, 1))]
     masks[-1][:] = True
-    pixels = Pixels.of(masks, [(0, 0)] * 4, [0] * 4, torch.device("cpu"))
+    pixels = Pixels.of(outlines(masks), [(0, 0)] * 4, [0] * 4)
     change = torch.from_numpy(rng.normal(size=(sum(pixels.counts), 3)).astype(np.float32))
     expected, start = [], 0
     for mask in masks:
@@ -137,13 +143,73 @@ def test_a_batch_has_the_statistics_of_the_transform() -> None:
     transform = GANDefectInpaint(WEIGHTS, p=1.0, **arguments)
     transform.set_random_seed(2)
     blank = np.zeros((160, 200), np.int32)
-    one_by_one = np.stack([transform(image=i, mask=blank)["mask"] for _ in range(4) for i in images])
-    together = torch.cat([module(tensors(images), torch.from_numpy(np.stack([blank] * 24)))[1] for _ in range(4)])
+    one_by_one = np.stack([transform(image=i, mask=blank)["mask"] for _ in range(8) for i in images])
+    together = torch.cat([module(tensors(images), torch.from_numpy(np.stack([blank] * 24)))[1] for _ in range(8)])
     for value in (3, 4):  # crack, fray
         shares = [float((np.asarray(m) == value).any(axis=(1, 2)).mean()) for m in (one_by_one, together)]
         assert shares[0] == pytest.approx(shares[1], abs=0.2)
         areas = [float((np.asarray(m) == value).mean()) for m in (one_by_one, together)]
         assert areas[0] == pytest.approx(areas[1], rel=0.4)
+
+
+def test_a_prepared_shape_is_drawn_a_few_times_and_few_are_kept() -> None:
+    sampler, shapes = GANDefectInpaint(WEIGHTS)._sampler(), PreparedShapes(7)
+    rng, draws = np.random.default_rng(0), 40 * REUSE
+    cpu = torch.device("cpu")
+    drawn = [shapes.draw(sampler, 2, rng, cpu) for _ in range(draws)]
+    assert all(outline.shape.class_index == 2 for outline in drawn)
+    distinct = len({id(outline) for outline in drawn})
+    assert 0.5 * (PREPARED + 40) < distinct < 0.75 * (PREPARED + 40)  # 1 - 1/e, of as many numbers as draws
+    for _ in range(20 * PREPARED):
+        shapes.draw(sampler, 2, rng, cpu)
+    assert len(shapes._kept) <= PREPARED + 1
+    assert not any(outline is other for outline in drawn for other in shapes._kept.values())
+
+
+def test_what_was_copied_goes_on_with_the_same_shapes_and_carries_none() -> None:
+    sampler, shapes, cpu = GANDefectInpaint(WEIGHTS)._sampler(), PreparedShapes(7), torch.device("cpu")
+    for _ in range(30):
+        shapes.draw(sampler, 0, np.random.default_rng(0), cpu)
+    twin = pickle.loads(pickle.dumps(shapes))
+    assert not twin._kept and len(pickle.dumps(shapes)) < 1000
+    for one, other in ((shapes, twin), (twin, shapes)):
+        drawn = [s.draw(sampler, 0, np.random.default_rng(5), cpu).shape.mask for s in (one, other)]
+        np.testing.assert_array_equal(*drawn)
+
+
+def test_places_are_inside_free_and_as_likely_as_each_other() -> None:
+    blocked = torch.ones(300, 12, 16, dtype=torch.bool)
+    blocked[:, 2:9, 3:14] = False  # room for 5 x 9 positions of a shape of 3 x 3
+    (outline,) = outlines([np.ones((3, 3), bool)])
+    places, rng = Places((300, 12, 16), blocked, torch.device("cpu")), np.random.default_rng(0)
+    found = places.find(range(300), [outline] * 300, rng)
+    corners = [corner for corner in found if corner is not None]
+    assert len(corners) > 250  # 45 of 140 positions are free, and there are twelve tries
+    assert all(2 <= top <= 6 and 3 <= left <= 11 for top, left in corners)
+    counts = np.bincount([(top - 2) * 9 + left - 3 for top, left in corners], minlength=45)
+    assert ((counts - len(corners) / 45) ** 2).sum() / (len(corners) / 45) < 80  # chi squared of 44: 1 in 1000
+    big = outlines([np.ones((13, 2), bool)])[0]
+    assert places.find([0], [big], rng) == [None]
+
+
+def test_a_place_that_was_taken_is_free_again_when_its_defect_is_given_up() -> None:
+    (outline,) = outlines([np.ones((4, 4), bool)])
+    places, rng = Places((2, 4, 4), None, torch.device("cpu")), np.random.default_rng(0)
+    defect = Placed(1, outline, 0, 0, np.zeros(32, np.float32))
+    places.change([defect], taken=True)
+    assert places.find([0, 1], [outline] * 2, rng) == [(0, 0), None]
+    assert places.occupancy(1).meets(np.ones((1, 1), bool), 2, 2)
+    places.change([defect], taken=False)
+    assert places.find([1], [outline], rng) == [(0, 0)]
+
+
+def test_shapes_that_fit_nowhere_at_their_size_are_found_a_place_as_the_transform_does() -> None:
+    images = tensors(photographs(12, 200, 240, 1))
+    regions = torch.zeros(12, 200, 240, dtype=torch.uint8)
+    regions[:, 90:96, 100:108] = 1
+    module = BatchDefectInpaint(WEIGHTS, p=1.0, min_contrast=0, seed=0)
+    _, labels = module(images, torch.zeros(12, 200, 240, dtype=torch.long), regions)
+    assert labels is not None and labels.flatten(1).any(dim=1).all() and not labels[regions == 0].any()
 
 
 def test_invisible_defects_are_drawn_again_and_at_last_dropped_with_their_label() -> None:
@@ -233,7 +299,7 @@ def test_images_that_are_not_finite_get_no_label_that_nothing_is_behind(value: f
 
 
 def test_a_change_that_is_not_finite_makes_its_own_defect_invisible_and_no_other() -> None:
-    pixels = Pixels.of([np.ones((5, 5), bool)] * 3, [(0, 0)] * 3, [0, 1, 2], torch.device("cpu"))
+    pixels = Pixels.of(outlines([np.ones((5, 5), bool)] * 3), [(0, 0)] * 3, [0, 1, 2])
     change = torch.full((75, 1), 0.5)
     change[30] = float("nan")
     change[74] = float("inf")
