@@ -351,3 +351,14 @@ def test_on_a_gpu_it_paints_as_on_the_cpu() -> None:
     painted, there = module(tensors(images).cuda(), masks.cuda(), draws=draws)
     assert painted.is_cuda and torch.equal(there.cpu(), labels)
     assert (painted.cpu() - expected).abs().max() <= 1 / 255
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_it_draws_as_on_the_cpu() -> None:
+    images, masks = tensors(photographs(16, 256, 320, 1)), torch.zeros(16, 256, 320, dtype=torch.long)
+    masks[:, 100:, 50:90] = 9
+    arguments: dict[str, Any] = {"p": 0.8, "defects_range": (1, 3), "min_contrast": 0.0, "seed": 3}
+    expected, labels = BatchDefectInpaint(WEIGHTS, **arguments)(images, masks)
+    painted, there = BatchDefectInpaint(WEIGHTS, **arguments)(images.cuda(), masks.cuda())
+    assert labels is not None and there is not None and torch.equal(there.cpu(), labels)
+    assert (painted.cpu() - expected).abs().max() <= 1 / 255
