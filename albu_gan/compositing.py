@@ -205,8 +205,9 @@ def patch_residual(residual: np.ndarray, window: Window, box: Box) -> np.ndarray
 def edge_weight(mask: np.ndarray, top: int, left: int, image_hw: tuple[int, int]) -> np.ndarray:
     """Say how much of what is painted a pixel gets: less at the edge of its mask, since no lens shows a step.
 
-    It rises over `EDGE` pixels from the edge inwards, over less in a mask that is not six times as wide, and not at all
-    in lines: a crack keeps its contrast. Where the border of the image cuts a mask, there is no edge.
+    It rises over `EDGE` pixels from the edge inwards, over less in a mask that is not twelve times as wide, and not at
+    all in one of up to six pixels: a crack keeps its contrast. Where the border of the image cuts a mask, there is no
+    edge.
 
     Args:
         mask: (h, w) bool.
@@ -228,7 +229,7 @@ def edge_weight(mask: np.ndarray, top: int, left: int, image_hw: tuple[int, int]
     if top + mask.shape[0] == image_hw[0]:
         padded[-1] = padded[-2]
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
-    over = min(max(float(depth.max()) / 3, 0.5), EDGE)
+    over = min(max(float(depth.max()) / 6, 0.5), EDGE)
     return np.asarray(np.clip((depth - np.float32(0.5)) * np.float32(1 / over), 0, 1))
 
 
