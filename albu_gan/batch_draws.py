@@ -17,11 +17,12 @@ from torch import Tensor
 from albu_gan.inpainter import Draw
 from albu_gan.masks import Shape
 from albu_gan.placement import RANDOM_TRIES, Occupancy, place, starts
-from albu_gan.sampling import DefectSampler
+from albu_gan.sampling import DefectSampler, longest_side
 from albu_gan.tensor_windows import Outline, Pixels
 
 PREPARED = 128  # shapes of a class that may be drawn at a time
 REUSE = 4  # times that one is drawn, on average
+KEPT_PIXELS = 1 << 24  # of the shapes that are kept; what goes beyond is made again when it is drawn again
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,17 @@ class PreparedShapes:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": {}}
 
-    def draw(self, sampler: DefectSampler, class_index: int, rng: np.random.Generator, device: torch.device) -> Outline:
-        """Draw a shape of a class, for the device."""
-        made_with = (device, sampler.mask_source, sampler.scale_range, sampler.rotate_range)
+    def draw(
+        self,
+        sampler: DefectSampler,
+        class_index: int,
+        image_hw: tuple[int, int],
+        rng: np.random.Generator,
+        device: torch.device,
+    ) -> Outline:
+        """Draw a shape of a class for images of a size; it is no longer than their diagonal, as `draw_one` has it."""
+        largest = longest_side(image_hw)
+        made_with = (device, largest, sampler.mask_source, sampler.scale_range, sampler.rotate_range)
         if made_with != self._made_with:
             self._kept, self._made_with = {}, made_with
         drawn = self._drawn.get(class_index, 0)
@@ -82,8 +91,9 @@ class PreparedShapes:
         outline = self._kept.get((class_index, number))
         if outline is None:
             own = np.random.default_rng((self.seed, class_index, number))
-            outline = Outline.of(sampler.draw_shape(class_index, own), device)
-            self._kept[class_index, number] = outline
+            outline = Outline.of(sampler.draw_shape(class_index, own, largest=largest), device)
+            if sum(len(kept.row) for kept in self._kept.values()) + len(outline.row) <= KEPT_PIXELS:
+                self._kept[class_index, number] = outline
         return outline
 
 
@@ -191,10 +201,11 @@ class BatchSampler:
         """Draw a defect for every mention of an image, image by image abreast; an image that is full gets no more."""
         placed: list[Placed] = []
         full: set[int] = set()
+        image_hw = self.places.image_hw
         for rank in range(max(map(len, wanted), default=0)):
             samples = [several[rank] for several in wanted if len(several) > rank and several[0] not in full]
             classes = self.sampler.draw_classes(len(samples), self.rng)
-            outlines = [self.prepared.draw(self.sampler, index, self.rng, device) for index in classes]
+            outlines = [self.prepared.draw(self.sampler, index, image_hw, self.rng, device) for index in classes]
             corners = self.places.find(samples, outlines, self.rng)
             found = []
             for sample, outline, corner in zip(samples, outlines, corners, strict=True):

@@ -171,7 +171,7 @@ class DefectSampler:
         for shrink in SHRINK_FACTORS:
             # A shape longer than the image's diagonal fits in no position: it is not made larger than that, whatever
             # `scale_range` says, and in the end no larger than a part of the image's shorter side.
-            largest = 2**0.5 * (max(image_hw) + 2) if shrink > SMALL else min(image_hw) + 2
+            largest = longest_side(image_hw) if shrink > SMALL else min(image_hw) + 2
             for rank, class_index in enumerate(order):
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
                     shape = self.draw_shape(class_index, rng, shrink, largest)
@@ -186,6 +186,11 @@ class DefectSampler:
         possible = [index for index, weight in self.class_weights.items() if weight > 0]
         odds = np.array([self.class_weights[index] for index in possible])
         return possible, odds / odds.sum()
+
+
+def longest_side(image_hw: tuple[int, int]) -> float:
+    """Pixels of a shape's longer side at most: about the diagonal of a square image, beyond which none fits."""
+    return float(2**0.5 * (max(image_hw) + 2))
 
 
 def class_probabilities(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from albu_gan import BatchDefectInpaint, DefectInpainter, GANDefectInpaint
+from albu_gan import BatchDefectInpaint, DefectInpainter, GANDefectInpaint, batch_draws
 from albu_gan.batch_draws import PREPARED, REUSE, Placed, Places, PreparedShapes
 from albu_gan.compositing import Window, contrast, extract, paste, patch_residual
 from albu_gan.hub import find_weights
@@ -18,6 +18,7 @@ from albu_gan.masks import Shape
 from albu_gan.tensor_windows import Outline, Pixels, contrasts, extract_windows, residual_at
 
 WEIGHTS = "magnetic-tile-v1"
+SIZE = (256, 320)
 
 
 def photographs(count: int, height: int, width: int, channels: int, seed: int = 0) -> np.ndarray:
@@ -156,24 +157,40 @@ def test_a_prepared_shape_is_drawn_a_few_times_and_few_are_kept() -> None:
     sampler, shapes = GANDefectInpaint(WEIGHTS)._sampler(), PreparedShapes(7)
     rng, draws = np.random.default_rng(0), 40 * REUSE
     cpu = torch.device("cpu")
-    drawn = [shapes.draw(sampler, 2, rng, cpu) for _ in range(draws)]
+    drawn = [shapes.draw(sampler, 2, SIZE, rng, cpu) for _ in range(draws)]
     assert all(outline.shape.class_index == 2 for outline in drawn)
     distinct = len({id(outline) for outline in drawn})
     assert 0.5 * (PREPARED + 40) < distinct < 0.75 * (PREPARED + 40)  # 1 - 1/e, of as many numbers as draws
     for _ in range(20 * PREPARED):
-        shapes.draw(sampler, 2, rng, cpu)
+        shapes.draw(sampler, 2, SIZE, rng, cpu)
     assert len(shapes._kept) <= PREPARED + 1
     assert not any(outline is other for outline in drawn for other in shapes._kept.values())
+
+
+def test_prepared_shapes_are_no_longer_than_the_image_whatever_the_scale_and_fill_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_draws, "KEPT_PIXELS", 20_000)
+    sampler, shapes = GANDefectInpaint(WEIGHTS, scale_range=(100.0, 100.0))._sampler(), PreparedShapes(7)
+    rng, cpu = np.random.default_rng(0), torch.device("cpu")
+    drawn = [shapes.draw(sampler, index % 5, (90, 120), rng, cpu) for index in range(60)]
+    assert max(max(outline.shape.mask.shape) for outline in drawn) < 300
+    assert 0 < sum(len(outline.row) for outline in shapes._kept.values()) <= 20_000
+    images = tensors(photographs(2, 90, 120, 1))
+    _, labels = BatchDefectInpaint(WEIGHTS, p=1.0, scale_range=(100.0, 100.0), min_contrast=0, seed=0)(
+        images, torch.zeros(2, 90, 120, dtype=torch.long)
+    )
+    assert labels is not None and labels.flatten(1).any(dim=1).all()
 
 
 def test_what_was_copied_goes_on_with_the_same_shapes_and_carries_none() -> None:
     sampler, shapes, cpu = GANDefectInpaint(WEIGHTS)._sampler(), PreparedShapes(7), torch.device("cpu")
     for _ in range(30):
-        shapes.draw(sampler, 0, np.random.default_rng(0), cpu)
+        shapes.draw(sampler, 0, SIZE, np.random.default_rng(0), cpu)
     twin = pickle.loads(pickle.dumps(shapes))
     assert not twin._kept and len(pickle.dumps(shapes)) < 1000
     for one, other in ((shapes, twin), (twin, shapes)):
-        drawn = [s.draw(sampler, 0, np.random.default_rng(5), cpu).shape.mask for s in (one, other)]
+        drawn = [s.draw(sampler, 0, SIZE, np.random.default_rng(5), cpu).shape.mask for s in (one, other)]
         np.testing.assert_array_equal(*drawn)
 
 
