@@ -139,6 +139,15 @@ def class_integers(
     return {key: int(v) for key, v in value.items()}
 
 
+def require_centres(max_shift: float, has_centres: bool, weights: str) -> None:
+    """Raise if defects are to lie near where their shapes were seen, and the weights do not say where that was."""
+    if max_shift < 1 and not has_centres:
+        raise ValueError(
+            f"max_shift={max_shift:g} needs weights that say where each shape was seen; {weights} does not. Leave "
+            "max_shift at 1, or export the weights again: python -m training.gan ... --resume"
+        )
+
+
 def require_not_ignored(ignore_value: int | None, labels: Mapping[str, int]) -> None:
     """Raise if the value that labels a class is the one to be ignored."""
     for name, value in labels.items():

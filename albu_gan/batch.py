@@ -67,6 +67,7 @@ class BatchDefectInpaint(nn.Module):
         mask_values: `{class: value}` written into the masks; None: class index + 1.
         avoid_existing: never touch pixels that the mask already labels.
         ignore_value: a mask value that is neither painted over nor counted as a defect.
+        max_shift: how far from where its shape was seen a defect may lie, in image heights and widths; 1: anywhere.
         min_contrast: levels of 255 that a defect must change at the 75th percentile over its mask; one that does not is
             drawn again, and at last dropped with its label.
         p: probability of painting an image.
@@ -88,6 +89,7 @@ class BatchDefectInpaint(nn.Module):
         mask_values: dict[str, int] | None = None,
         avoid_existing: bool = True,
         ignore_value: int | None = None,
+        max_shift: float = 1.0,
         min_contrast: float = 8.0,
         p: float = 0.5,
         seed: int | None = None,
@@ -106,6 +108,11 @@ class BatchDefectInpaint(nn.Module):
         self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
         self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
         arguments.require_not_ignored(self.ignore_value, {name: self.mask_values[name] for name in self.classes})
+        self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
+        if self.max_shift < 1:
+            arguments.require_centres(
+                self.max_shift, DefectInpainter(self.folder).mask_bank.has_centres, self.folder.name
+            )
         self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
         self.p = arguments.number("p", p, 0, 1)
         self.rng = np.random.default_rng(seed)
@@ -196,6 +203,7 @@ class BatchDefectInpaint(nn.Module):
             self.scale_range,
             self.rotate_range,
             self.min_contrast,
+            self.max_shift,
         )
 
     def _blocked(self, masks: Tensor | None, regions: Tensor | None) -> Tensor | None:

@@ -123,7 +123,7 @@ class Places:
             self._all_free = False
 
     def find(
-        self, samples: Sequence[int], outlines: Sequence[Outline], rng: np.random.Generator
+        self, samples: Sequence[int], outlines: Sequence[Outline], rng: np.random.Generator, max_shift: float = 1.0
     ) -> list[tuple[int, int] | None]:
         """Draw positions until they are free, at most `RANDOM_TRIES` times; None where none was.
 
@@ -131,6 +131,7 @@ class Places:
             samples: (N,) images, each once.
             outlines: (N,) of the shapes that go there.
             rng: the only source of randomness.
+            max_shift: see `albu_gan.placement.starts`.
         """
         corners: list[tuple[int, int] | None] = [None] * len(samples)
         height, width = self.image_hw
@@ -139,7 +140,7 @@ class Places:
         for _ in range(RANDOM_TRIES):
             if not open_:
                 break
-            spans = np.array([starts(outlines[number].shape, self.image_hw) for number in open_])
+            spans = np.array([starts(outlines[number].shape, self.image_hw, max_shift) for number in open_])
             tried = [(int(top), int(left)) for top, left in rng.integers(spans[:, :, 0], spans[:, :, 1] + 1)]
             met = self._met([samples[n] for n in open_], [outlines[n] for n in open_], tried)
             for number, corner, hit in zip(open_, tried, met, strict=True):
@@ -206,7 +207,7 @@ class BatchSampler:
             samples = [several[rank] for several in wanted if len(several) > rank and several[0] not in full]
             classes = self.sampler.draw_classes(len(samples), self.rng)
             outlines = [self.prepared.draw(self.sampler, index, image_hw, self.rng, device) for index in classes]
-            corners = self.places.find(samples, outlines, self.rng)
+            corners = self.places.find(samples, outlines, self.rng, self.sampler.max_shift)
             found = []
             for sample, outline, corner in zip(samples, outlines, corners, strict=True):
                 if corner is None:
@@ -224,7 +225,7 @@ class BatchSampler:
     def _search(self, sample: int, outline: Outline, device: torch.device) -> Placed | None:
         """Look for a place as the transform does, which examines every position, then draws and shrinks others."""
         taken = self.places.occupancy(sample)
-        corner = place(outline.shape, taken, self.places.image_hw, self.rng)
+        corner = place(outline.shape, taken, self.places.image_hw, self.rng, self.sampler.max_shift)
         if corner is not None:
             return Placed(sample, outline, *corner, self.sampler.painter.draw_latent(self.rng))
         draw = self.sampler.draw_one(taken, self.rng, outline.shape.class_index)

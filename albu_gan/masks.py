@@ -16,6 +16,8 @@ MAX_SHAPES = 1_000_000
 VARIATION = 1.5  # factor of length and of thickness by which an invented shape may differ from its model
 #: Type and rank of each tensor of `masks.safetensors`.
 BANK_TENSORS = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
+#: Likewise, of what a bank may leave out.
+OPTIONAL_TENSORS = {"centre_yx": ("F32", 2)}
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,15 @@ class Shape:
         edges: whether the shape was cut off by the top, left, bottom or right border of its image. Such a shape (a
             broken edge, say) belongs at that border.
         origin: in the bank it was drawn from; None for shapes that were not.
+        centre_yx: where the middle of the shape's box lay in the image it was seen in, in heights and widths of that
+            image, each in [0, 1]; None if that is not known.
     """
 
     mask: np.ndarray
     class_index: int
     edges: tuple[bool, bool, bool, bool] = (False, False, False, False)
     origin: Origin | None = None
+    centre_yx: tuple[float, float] | None = None
 
 
 class MaskBank:
@@ -68,6 +73,8 @@ class MaskBank:
         self._bits = [np.packbits(shape.mask != 0) for shape in shapes]
         self._sizes = [shape.mask.shape for shape in shapes]
         self._edges = [shape.edges for shape in shapes]
+        centres = [shape.centre_yx for shape in shapes if shape.centre_yx is not None]
+        self._centres = centres if len(centres) == len(shapes) else None
         self._classes = np.array([shape.class_index for shape in shapes], np.int64)
         self._of_class = [np.flatnonzero(self._classes == index) for index in range(num_classes)]
 
@@ -78,10 +85,16 @@ class MaskBank:
         """Return how many shapes each class has."""
         return [len(indices) for indices in self._of_class]
 
+    @property
+    def has_centres(self) -> bool:
+        """Whether it is known of every shape where in its image it was seen."""
+        return self._centres is not None
+
     def __getitem__(self, index: int) -> Shape:
         height, width = self._sizes[index]
         mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).view(bool)
-        return Shape(mask, int(self._classes[index]), self._edges[index], Origin(int(index), np.eye(2, 3)))
+        centre = None if self._centres is None else self._centres[index]
+        return Shape(mask, int(self._classes[index]), self._edges[index], Origin(int(index), np.eye(2, 3)), centre)
 
     def sample(self, class_index: int, rng: np.random.Generator) -> Shape:
         """Draw one shape of a class, each with the same probability."""
@@ -90,12 +103,15 @@ class MaskBank:
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Return what `masks.safetensors` holds."""
-        return {
+        tensors = {
             "bits": np.concatenate(self._bits),
             "class_index": self._classes.astype(np.int32),
             "size_hw": np.array(self._sizes, np.int32).reshape(-1, 2),
             "edges": np.array(self._edges, np.uint8).reshape(-1, 4),
         }
+        if self._centres is not None:
+            tensors["centre_yx"] = np.array(self._centres, np.float32).reshape(-1, 2)
+        return tensors
 
     @classmethod
     def load(cls, path: Path, num_classes: int) -> MaskBank:
@@ -130,11 +146,15 @@ class MaskBank:
         others = np.add.reduceat(bits != 0, ends - lengths, dtype=np.int64) - (bits[ends - 1] != 0)
         if ((others == 0) & (tails == 0)).any():
             raise ValueError(f"{path}: a shape is empty")
+        centres = tensors.get("centre_yx")
+        if centres is not None and not ((centres >= 0) & (centres <= 1)).all():
+            raise ValueError(f"{path}: a shape's centre lies outside of its image, beyond [0, 1]; export it again")
         bank = cls.__new__(cls)
         bank.num_classes = num_classes
         bank._bits = np.split(bits, ends[:-1])
         bank._sizes = [(int(h), int(w)) for h, w in sizes]
         bank._edges = [(bool(a), bool(b), bool(c), bool(d)) for a, b, c, d in edges]
+        bank._centres = None if centres is None else [(float(y), float(x)) for y, x in centres]
         bank._classes = classes.astype(np.int64)
         bank._of_class = [np.flatnonzero(bank._classes == index) for index in range(num_classes)]
         return bank
@@ -150,15 +170,22 @@ def check_bank_header(path: Path, entries: Mapping[str, TensorEntry]) -> None:
     Raises:
         ValueError: naming the file and the tensor.
     """
-    if set(entries) != set(BANK_TENSORS):
+    if not set(BANK_TENSORS) <= set(entries) <= {*BANK_TENSORS, *OPTIONAL_TENSORS}:
         found = sorted(entries)[:8]
-        raise ValueError(f"{path}: holds tensors {found}, a mask bank has {sorted(BANK_TENSORS)}; export it again")
-    for name, (dtype, rank) in BANK_TENSORS.items():
+        raise ValueError(
+            f"{path}: holds tensors {found}, a mask bank has {sorted(BANK_TENSORS)} and perhaps "
+            f"{sorted(OPTIONAL_TENSORS)}; export it again"
+        )
+    known = {**BANK_TENSORS, **OPTIONAL_TENSORS}
+    for name, (dtype, rank) in ((name, known[name]) for name in entries):
         if entries[name].dtype != dtype or len(entries[name].shape) != rank:
             raise ValueError(f"{path}: tensor {name!r} must be {dtype} of rank {rank}; export it again")
     (count,) = entries["class_index"].shape
-    shapes = entries["size_hw"].shape, entries["edges"].shape
-    if shapes != ((count, 2), (count, 4)) or not 1 <= count <= MAX_SHAPES:
+    rows = {"size_hw": 2, "edges": 4, "centre_yx": 2}
+    if (
+        any(entries[name].shape != (count, rows[name]) for name in rows if name in entries)
+        or not 1 <= count <= MAX_SHAPES
+    ):
         raise ValueError(
             f"{path}: its tensors disagree about the number of shapes, or there are none, or more than {MAX_SHAPES}; "
             "export it again"
@@ -197,13 +224,14 @@ def jitter_shape(
     scale = shrink * min(scale, largest / max(height, width))
     warped, matrix = _warp(mask, scale, 0.0 if any(edges) else angle)
     origin = None if shape.origin is None else shape.origin.then(mirror).then(matrix)
-    return Shape(warped, shape.class_index, edges, origin)
+    return Shape(warped, shape.class_index, edges, origin, shape.centre_yx)
 
 
 def scale_shape(shape: Shape, factor: float) -> Shape:
     """Return the shape made smaller or larger."""
     warped, matrix = _warp(shape.mask, factor, 0.0)
-    return Shape(warped, shape.class_index, shape.edges, None if shape.origin is None else shape.origin.then(matrix))
+    origin = None if shape.origin is None else shape.origin.then(matrix)
+    return Shape(warped, shape.class_index, shape.edges, origin, shape.centre_yx)
 
 
 def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:
@@ -313,7 +341,7 @@ def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:
         mask = _blob(size[0], size[1], rng)
         rows, columns = _kept(mask.shape[0], top, bottom), _kept(mask.shape[1], left, right)
         mask = mask[rows, columns]
-    return Shape(_largest_part(mask), like.class_index, like.edges)
+    return Shape(_largest_part(mask), like.class_index, like.edges, None, like.centre_yx)
 
 
 def _thickness(mask: np.ndarray) -> float:

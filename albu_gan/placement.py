@@ -102,7 +102,11 @@ def _lookup(blocked: np.ndarray | Lookup | None) -> Lookup:
 
 
 def place(
-    shape: Shape, blocked: Occupancy | np.ndarray | None, image_hw: tuple[int, int], rng: np.random.Generator
+    shape: Shape,
+    blocked: Occupancy | np.ndarray | None,
+    image_hw: tuple[int, int],
+    rng: np.random.Generator,
+    max_shift: float = 1.0,
 ) -> tuple[int, int] | None:
     """Draw a position at which a shape lies inside the image and covers no blocked pixel.
 
@@ -113,6 +117,7 @@ def place(
         blocked: (H, W) bool, True where nothing may be painted, or what is known of it; None if nothing is blocked.
         image_hw: height and width of the image.
         rng: the only source of randomness.
+        max_shift: how far from where it was seen the shape may lie; see `starts`.
 
     Returns:
         Row and column of the shape's upper left corner, or None if it fits nowhere.
@@ -120,7 +125,7 @@ def place(
     (H, W), (h, w) = image_hw, shape.mask.shape
     if h > H or w > W:
         return None
-    rows, columns = starts(shape, image_hw)
+    rows, columns = starts(shape, image_hw, max_shift)
     taken = blocked if isinstance(blocked, Occupancy) else Occupancy(image_hw, blocked)
     if not taken.has_free(int(np.count_nonzero(shape.mask))):
         return None
@@ -149,11 +154,25 @@ def place(
     return None
 
 
-def starts(shape: Shape, image_hw: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First and last row, and first and last column, at which a shape that fits into the image may start."""
-    (height, width), (h, w) = image_hw, shape.mask.shape
-    rows = _span(height - h, shape.edges[0], shape.edges[2])
-    return rows, _span(width - w, shape.edges[1], shape.edges[3])
+def starts(shape: Shape, image_hw: tuple[int, int], max_shift: float = 1.0) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First and last row, and first and last column, at which a shape that fits into the image may start.
+
+    Args:
+        shape: to place.
+        image_hw: height and width of the image.
+        max_shift: heights and widths of the image that the middle of the shape may lie off the place at which it was
+            seen, up or down and to either side; 1 for anywhere. A shape that belongs at a border is placed there, and
+            one that does not fit where it was seen as near to it as it fits.
+    """
+    spans = []
+    for axis, (side, length) in enumerate(zip(image_hw, shape.mask.shape, strict=True)):
+        first, last = _span(side - length, shape.edges[axis], shape.edges[axis + 2])
+        if max_shift < 1 and shape.centre_yx is not None:
+            near, far = (shape.centre_yx[axis] * side - length / 2 + sign * max_shift * side for sign in (-1, 1))
+            low, high = (min(max(round(end), first), last) for end in (near, far))
+            first, last = low, high
+        spans.append((first, last))
+    return spans[0], spans[1]
 
 
 def _span(room: int, at_start: bool, at_end: bool) -> tuple[int, int]:

@@ -47,6 +47,7 @@ class DefectSampler:
         scale_range: of shapes.
         rotate_range: of shapes, degrees.
         min_contrast: levels of 255; see `albu_gan.compositing.contrast`.
+        max_shift: from where a shape was seen; see `albu_gan.placement.starts`.
     """
 
     painter: Painter
@@ -56,6 +57,7 @@ class DefectSampler:
     scale_range: tuple[float, float]
     rotate_range: tuple[float, float]
     min_contrast: float
+    max_shift: float = 1.0
 
     def patches(
         self, image: np.ndarray, blocked: np.ndarray | Lookup | None, rng: np.random.Generator
@@ -175,7 +177,7 @@ class DefectSampler:
             for rank, class_index in enumerate(order):
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
                     shape = self.draw_shape(class_index, rng, shrink, largest)
-                    offset_yx = place(shape, taken, image_hw, rng)
+                    offset_yx = place(shape, taken, image_hw, rng, self.max_shift)
                     if offset_yx is not None:
                         z = self.painter.draw_latent(rng)
                         return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin)

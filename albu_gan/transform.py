@@ -51,6 +51,9 @@ class GANDefectInpaint(A.DualTransform):
         region_key: name of a target of type mask, nonzero where defects may go. Declare it in
             `A.Compose(..., additional_targets={key: "mask"})`, so that it follows the other transforms; it is never
             painted.
+        max_shift: how far from where its shape was seen a defect may lie, in image heights and widths; 1: anywhere.
+            Where every image shows the same view, as a fixed camera's do, a small value (0.1, say) puts defects where
+            they occur; have the transform before those that crop, mirror or turn.
         min_contrast: a defect counts as visible if the 75th percentile, over its mask, of the largest absolute channel
             change is at least this, in levels of 255. One that is not is drawn again, and at last dropped with its
             label.
@@ -114,6 +117,7 @@ class GANDefectInpaint(A.DualTransform):
         avoid_existing: Any
         ignore_value: Any
         region_key: Any
+        max_shift: Any
         min_contrast: Any
         bbox_labels: Any
         device: Any
@@ -133,6 +137,7 @@ class GANDefectInpaint(A.DualTransform):
         avoid_existing: bool = True,
         ignore_value: int | None = None,
         region_key: str | None = None,
+        max_shift: float = 1.0,
         min_contrast: float = 8.0,
         bbox_labels: dict[str, Any] | None = None,
         device: str = "cpu",
@@ -153,6 +158,7 @@ class GANDefectInpaint(A.DualTransform):
         if region_key is not None and (not isinstance(region_key, str) or not region_key):
             raise ValueError(f"region_key must be the name of a target or None, got {region_key!r}")
         self.region_key = region_key
+        self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
         self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
         self.bbox_labels = bbox_labels
         self.device = str(device)
@@ -221,6 +227,7 @@ class GANDefectInpaint(A.DualTransform):
             arguments.require_known("bbox_labels", self.bbox_labels, known)
             arguments.require_covered("bbox_labels", self.bbox_labels, painted)
             self.bbox_labels = dict(self.bbox_labels)
+        arguments.require_centres(self.max_shift, inpainter.mask_bank.has_centres, inpainter.folder.name)
         self._inpainter = inpainter
         self.weights = inpainter.folder.name
 
@@ -296,6 +303,7 @@ class GANDefectInpaint(A.DualTransform):
             self.scale_range,
             self.rotate_range,
             self.min_contrast,
+            self.max_shift,
         )
 
     def _check(self, data: Mapping[str, Any]) -> np.ndarray:

@@ -55,6 +55,7 @@ class PaintShapes(A.DualTransform):
             config.scale_range,
             config.rotate_range,
             config.min_contrast,
+            config.max_shift,
         )
         blocked = occupied(data["mask"], None, avoid_existing=True)
         return {"patches": sampler.patches(data["image"], blocked, self.random_generator)}
@@ -201,6 +202,7 @@ def gan_transform(painter: WeightsFolder, config: BenchmarkConfig, mask_source: 
         scale_range=config.scale_range,
         rotate_range=config.rotate_range,
         min_contrast=config.min_contrast,
+        max_shift=config.max_shift,
         p=config.p,
     )
 

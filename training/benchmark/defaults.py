@@ -11,7 +11,8 @@ import numpy as np
 from training.benchmark.runs import ResultError, read_runs
 
 ARM, DEFAULT = "gan", "default"
-PAINTED = ("p", "defects_range", "class_sampling", "scale_range", "rotate_range", "min_contrast")  # what may be changed
+#: What may be changed.
+PAINTED = ("p", "defects_range", "class_sampling", "scale_range", "rotate_range", "max_shift", "min_contrast")
 
 
 def settings_table(folder: Path) -> str:

@@ -43,6 +43,7 @@ class BenchmarkConfig:
     class_sampling: str = "balanced"  # of what is painted, or "dataset"
     scale_range: tuple[float, float] = (0.8, 1.25)  # of painted shapes
     rotate_range: tuple[float, float] = (-15.0, 15.0)  # degrees
+    max_shift: float = 1.0  # of painted shapes, from where they were seen; 1: anywhere
     min_contrast: float = 8.0  # levels of 255, below which a painted defect is drawn again
     curve_points: int = 8  # measurements of the validation curve
     curve_per_group: int = 2  # images of a validation group and class that it is measured on

@@ -116,7 +116,8 @@ def find_shapes(dataset: DefectDataset, records: Sequence[Record]) -> list[Found
             for class_index, part, (top, left, h, w) in components(mask):
                 cut = np.ascontiguousarray(part[top : top + h, left : left + w])
                 edges = (top <= 1, left <= 1, top + h >= height - 1, left + w >= width - 1)
-                shapes[class_index].append(Found(Shape(cut, class_index, edges), record, top, left))
+                centre = ((top + h / 2) / height, (left + w / 2) / width)
+                shapes[class_index].append(Found(Shape(cut, class_index, edges, None, centre), record, top, left))
     kept = []
     for members in shapes.values():
         chosen = np.linspace(0, len(members) - 1, min(len(members), MAX_SHAPES_A_CLASS)).astype(int)
