@@ -103,7 +103,7 @@ class MaskBank:
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Return what `masks.safetensors` holds."""
-        tensors = {
+        tensors: dict[str, np.ndarray] = {
             "bits": np.concatenate(self._bits),
             "class_index": self._classes.astype(np.int32),
             "size_hw": np.array(self._sizes, np.int32).reshape(-1, 2),

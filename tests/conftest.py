@@ -9,6 +9,7 @@ os.environ.setdefault("ALBUMENTATIONS_NO_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,13 @@ from albu_gan.weights_folder import WeightsConfig, write_folder
 CLASSES = ("pit", "scratch", "stain")
 
 
-def make_weights(folder: Path, channels: int = 1, seed: int = 0) -> Path:
-    """Write a small weights folder whose random network paints visible, latent-dependent residuals."""
+def make_weights(
+    folder: Path, channels: int = 1, seed: int = 0, centre_yx: tuple[float, float] | None = None, bare: bool = False
+) -> Path:
+    """Write a small weights folder whose random network paints visible, latent-dependent residuals.
+
+    All shapes were seen at `centre_yx` of their images, each anywhere for None; `bare` weights do not say where.
+    """
     torch.manual_seed(seed)
     config = GeneratorConfig(
         in_channels=channels, num_classes=len(CLASSES), latent_dim=8, channels=(8, 8), fine_channels=4, style_dim=16
@@ -40,6 +46,12 @@ def make_weights(folder: Path, channels: int = 1, seed: int = 0) -> Path:
             mask[0, 0] = mask[-1, -1] = True
             shapes.append(Shape(mask, index))
     shapes.append(Shape(np.ones((6, 12), bool), 0, (True, False, False, False)))
+    if not bare:
+        places = np.random.default_rng(seed).random((len(shapes), 2))
+        shapes = [
+            replace(shape, centre_yx=centre_yx or (float(y), float(x)))
+            for shape, (y, x) in zip(shapes, places, strict=True)
+        ]
     write_folder(
         folder,
         WeightsConfig(config, CLASSES, (32, 64), long_windows=True),
@@ -60,6 +72,18 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An RGB weights folder of three classes."""
     return str(make_weights(tmp_path_factory.mktemp("weights") / "colour", channels=3))
+
+
+@pytest.fixture(scope="session")
+def bare_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A gray weights folder that does not say where its shapes were seen."""
+    return str(make_weights(tmp_path_factory.mktemp("weights") / "bare", bare=True))
+
+
+@pytest.fixture(scope="session")
+def placed_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A gray weights folder whose shapes were all seen in the upper right corner of their images."""
+    return str(make_weights(tmp_path_factory.mktemp("weights") / "placed", centre_yx=(0.2, 0.8)))
 
 
 @pytest.fixture

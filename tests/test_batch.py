@@ -251,6 +251,20 @@ def test_probability_seed_regions_and_mask_values() -> None:
     assert 8 <= int(labels.flatten(1).any(dim=1).sum()) <= 32
 
 
+def test_defects_stay_near_where_their_shapes_were_seen(placed_weights: str, bare_weights: str) -> None:
+    images, masks = tensors(photographs(60, 200, 200, 1)), torch.zeros(60, 200, 200, dtype=torch.long)
+    make = {"classes": ["scratch", "stain"], "defects_range": (1, 1), "p": 1.0, "min_contrast": 0, "seed": 0}
+    _, labels = BatchDefectInpaint(placed_weights, max_shift=0.1, **make)(images, masks)
+    assert labels is not None
+    _, rows, columns = np.nonzero(labels.numpy())  # centres within 20 pixels of (40, 160), shapes of at most 25
+    assert rows.min() >= 20 - 15 and rows.max() <= 60 + 15 and columns.min() >= 140 - 15 and columns.max() <= 180 + 15
+    assert len(np.unique(labels.flatten(1).numpy().argmax(axis=1))) > 40, "they do not lie all in one place"
+    _, anywhere = BatchDefectInpaint(placed_weights, **make)(images, masks)
+    assert anywhere is not None and anywhere[:, 100:, :100].any()
+    with pytest.raises(ValueError, match=r"say where each shape was seen; .*Leave max_shift at 1"):
+        BatchDefectInpaint(bare_weights, max_shift=0.1)
+
+
 def test_evaluation_mode_returns_copies() -> None:
     images, masks = tensors(photographs(2, 64, 64, 3)), torch.zeros(2, 64, 64, dtype=torch.long)
     painted, labels = BatchDefectInpaint(WEIGHTS, p=1.0).eval()(images, masks)

@@ -88,9 +88,38 @@ def test_a_bank_survives_its_file(tmp_path_factory: pytest.TempPathFactory, entr
         assert (again[i].class_index, again[i].edges) == (bank[i].class_index, bank[i].edges)
 
 
+def seen_at(*centres: tuple[float, float] | None) -> list[Shape]:
+    return [Shape(np.ones((3 + i, 4), bool), i, (False,) * 4, None, centre) for i, centre in enumerate(centres)]
+
+
+def test_where_a_shape_was_seen_survives_its_file_and_whatever_is_done_to_it(tmp_path: Path) -> None:
+    bank = MaskBank(seen_at((0.25, 0.75), (0.0, 1.0)), 3)
+    save_file(bank.to_tensors(), tmp_path / "masks.safetensors")
+    again = MaskBank.load(tmp_path / "masks.safetensors", 3)
+    assert bank.has_centres and again.has_centres
+    assert [again[i].centre_yx for i in range(2)] == [(0.25, 0.75), (0.0, 1.0)]
+    rng = np.random.default_rng(0)
+    made = [
+        jitter_shape(again[0], (0.5, 2), (-30, 30), rng),
+        scale_shape(again[0], 2.0),
+        procedural_shape(again[0], rng),
+    ]
+    assert [shape.centre_yx for shape in made] == [(0.25, 0.75)] * 3
+
+
+def test_a_bank_that_does_not_know_it_of_every_shape_says_so_and_writes_none() -> None:
+    bank = MaskBank(seen_at((0.25, 0.75), None), 3)
+    assert not bank.has_centres and "centre_yx" not in bank.to_tensors()
+    assert bank[0].centre_yx is None
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        ({"centre_yx": np.full((2, 2), 1.01, np.float32)}, "centre lies outside of its image"),
+        ({"centre_yx": np.full((2, 2), np.nan, np.float32)}, "centre lies outside of its image"),
+        ({"centre_yx": np.zeros((1, 2), np.float32)}, "disagree about the number"),
+        ({"centre_yx": np.zeros((2, 2))}, "'centre_yx' must be F32"),
         ({"bits": np.zeros(3, np.uint8)}, "a shape is empty"),
         ({"bits": np.ones(2, np.uint8)}, "2 bytes of bits, its sizes need 3"),
         ({"class_index": np.array([0, 3], np.int32)}, "not among the 3 classes"),

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from albu_gan import placement
 from albu_gan.masks import Shape
-from albu_gan.placement import Occupancy, place
+from albu_gan.placement import Occupancy, place, starts
 
 quick = settings(max_examples=60, deadline=None)
 NO_EDGES = (False, False, False, False)
@@ -112,6 +112,53 @@ def test_a_shape_cut_off_by_a_border_goes_to_that_border_and_anywhere_along_it(
     found = [place(shape, blocked, (40, 40), rng) for _ in range(400)]
     assert {y for y, _ in found} <= rows and {x for _, x in found} <= columns
     assert len({y for y, _ in found}) > 0.9 * len(rows) and len({x for _, x in found}) > 0.9 * len(columns)
+
+
+@quick
+@given(situations(), st.tuples(st.floats(0, 1), st.floats(0, 1)), st.floats(0, 1), st.integers(0, 2**32 - 1))
+def test_a_shape_stays_near_where_it_was_seen_and_off_what_is_blocked(
+    situation: tuple[Shape, np.ndarray], centre: tuple[float, float], shift: float, seed: int
+) -> None:
+    bare, blocked = situation
+    shape = Shape(bare.mask, 0, bare.edges, None, centre)
+    found = place(shape, blocked, blocked.shape, np.random.default_rng(seed), shift)
+    places = allowed(shape, blocked)
+    if any(length > side for length, side in zip(shape.mask.shape, blocked.shape, strict=True)):
+        assert found is None
+        return
+    spans = starts(shape, blocked.shape, shift)
+    near = {p for p in places if all(low <= v <= high for v, (low, high) in zip(p, spans, strict=True))}
+    assert found in near if near else found is None
+    if shift == 1:
+        assert spans == starts(shape, blocked.shape)
+
+
+@pytest.mark.parametrize(
+    ("centre", "shift", "rows", "columns"),
+    [
+        ((0.5, 0.5), 0.0, (40, 40), (95, 95)),  # 100 x 200, a shape of 20 x 10
+        ((0.5, 0.5), 0.1, (30, 50), (75, 115)),
+        ((0.25, 0.9), 0.1, (5, 25), (155, 190)),  # the border ends it
+        ((0.0, 1.0), 0.0, (0, 0), (190, 190)),  # as near as it fits
+        ((0.5, 0.5), 1.0, (0, 80), (0, 190)),
+    ],
+)
+def test_how_far_a_shape_may_move_is_measured_in_image_sides(
+    centre: tuple[float, float], shift: float, rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    shape = Shape(np.ones((20, 10), bool), 0, NO_EDGES, None, centre)
+    assert starts(shape, (100, 200), shift) == (rows, columns)
+    rng = np.random.default_rng(0)
+    found = np.array([place(shape, None, (100, 200), rng, shift) for _ in range(600)])
+    assert (found.min(axis=0) - [rows[0], columns[0]] <= 2).all() and (found >= [rows[0], columns[0]]).all()
+    assert ([rows[1], columns[1]] - found.max(axis=0) <= 2).all() and (found <= [rows[1], columns[1]]).all()
+    unknown = Shape(shape.mask, 0)
+    assert starts(unknown, (100, 200), shift) == ((0, 80), (0, 190))
+
+
+def test_a_shape_of_a_border_stays_there_and_near_along_it() -> None:
+    shape = Shape(np.ones((20, 10), bool), 0, (False, False, True, False), None, (0.1, 0.5))
+    assert starts(shape, (100, 200), 0.1) == ((80, 80), (75, 115))
 
 
 @pytest.mark.parametrize("with_mask", [False, True])

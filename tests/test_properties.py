@@ -135,6 +135,7 @@ def painting_arguments(draw: st.DrawFn) -> dict[str, Any]:
         "rotate_range": draw(ranges(-360, 360, st.floats(-360, 360))),
         "avoid_existing": draw(st.booleans()),
         "ignore_value": draw(st.sampled_from([None, None, 9, 255, -1, 0, 10**30])),
+        "max_shift": draw(st.one_of(st.just(1.0), st.just(0.0), st.floats(0, 1))),
         "min_contrast": draw(st.one_of(st.sampled_from([0, 8]), st.floats(0, 255))),
     }
 

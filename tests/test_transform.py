@@ -623,6 +623,31 @@ def test_a_region_that_cannot_be_used_is_one_clear_error(
         pipeline(image=make_image((40, 40)), **arrays)
 
 
+def test_defects_stay_near_where_their_shapes_were_seen(
+    placed_weights: str, bare_weights: str, make_image: MakeImage
+) -> None:
+    image, options = (
+        make_image((200, 300)),
+        {"classes": ["scratch", "stain"], "defects_range": (1, 1), "min_contrast": 0},
+    )
+    tops = set()
+    for seed in range(30):
+        rows, columns = np.nonzero(paint(placed_weights, image, seed=seed, max_shift=0.05, **options)["mask"])
+        middle = (rows.min() + rows.max() + 1) / 2, (columns.min() + columns.max() + 1) / 2
+        assert abs(middle[0] - 0.2 * 200) <= 0.05 * 200 + 1 and abs(middle[1] - 0.8 * 300) <= 0.05 * 300 + 1
+        tops.add((rows.min(), columns.min()))
+    assert len(tops) > 20
+    anywhere = [paint(placed_weights, image, seed=seed, **options)["mask"] for seed in range(30)]
+    assert any(mask[100:, :150].any() for mask in anywhere)
+    same = [paint(bare_weights, image, seed=seed, **options)["mask"] for seed in range(30)]
+    assert all(np.array_equal(a, b) for a, b in zip(anywhere, same, strict=True)), "1 changes nothing"
+
+
+def test_weights_that_do_not_say_where_shapes_were_seen_cannot_keep_defects_there(bare_weights: str) -> None:
+    with pytest.raises(ValueError, match=r"max_shift=0.2 needs weights that say where .*bare.* does not.*at 1, or"):
+        GANDefectInpaint(bare_weights, max_shift=0.2)
+
+
 BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"defects_range": (2, 1)}, r"defects_range must be \(low, high\).*got \(2, 1\)"),
     ({"defects_range": (-1, 1)}, r"defects_range .*got \(-1, 1\)"),
@@ -658,6 +683,8 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"ignore_value": 9, "mask_values": {"pit": 9, "scratch": 1, "stain": 2}}, "ignore_value=9 .*'pit'"),
     ({"avoid_existing": "no"}, "avoid_existing must be True or False, got 'no'"),
     ({"region_key": 5}, "region_key must be the name of a target or None, got 5"),
+    ({"max_shift": -0.1}, "max_shift must be a number from 0 to 1, got -0.1"),
+    ({"max_shift": None}, "max_shift must be a number from 0 to 1, got None"),
     ({"min_contrast": -1}, "min_contrast must be a number from 0 to 255, got -1"),
     ({"min_contrast": 256}, "min_contrast .*got 256"),
     ({"min_contrast": None}, "min_contrast .*got None"),
@@ -832,6 +859,7 @@ FULL: dict[str, Any] = {
     "avoid_existing": False,
     "ignore_value": 255,
     "region_key": "roi",
+    "max_shift": 0.75,
     "min_contrast": 3.5,
     "bbox_labels": {"pit": "P", "stain": "S"},
     "device": "cpu",
