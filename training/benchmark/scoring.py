@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,11 +13,39 @@ from torchmetrics.functional.classification import binary_average_precision
 
 from training.datasets import Record
 
+FACTORS = tuple(2.0**power for power in range(-3, 13))  # of the background's odds, that are tried
+
 Image = Mapping[str, Any]
 """What `score_image` returns."""
 
 
-def score_image(record: Record, mask: np.ndarray, probabilities: np.ndarray, score_pixels: int) -> dict[str, Any]:
+def decide(probabilities: np.ndarray, background_factor: float = 1.0) -> np.ndarray:
+    """Return what each pixel is called: (H, W) uint8, class index + 1, 0 for the background.
+
+    Args:
+        probabilities: (K + 1, H, W), background first.
+        background_factor: by which the background's odds are multiplied first.
+    """
+    weighted = np.concatenate([probabilities[:1] * background_factor, probabilities[1:]])
+    return weighted.argmax(axis=0).astype(np.uint8)
+
+
+def choose_factor(score: Callable[[float], float | None]) -> float:
+    """Return the factor of the background's odds, one of `FACTORS`, that scores highest; of several the nearest to 1.
+
+    A network whose crops show more defects than images do, and whose loss weighs them, calls too much a defect. How
+    much too much depends on how many it was shown, so arms are compared at an operating point of their own each.
+
+    Args:
+        score: of a factor, on validation images; None where there is nothing to score.
+    """
+    scores = {factor: score(factor) for factor in FACTORS}
+    return min(FACTORS, key=lambda factor: (-(scores[factor] or 0.0), abs(math.log(factor))))
+
+
+def score_image(
+    record: Record, mask: np.ndarray, probabilities: np.ndarray, score_pixels: int, background_factor: float = 1.0
+) -> dict[str, Any]:
     """Count one image.
 
     Args:
@@ -24,12 +53,13 @@ def score_image(record: Record, mask: np.ndarray, probabilities: np.ndarray, sco
         mask: (H, W) uint8, class index + 1.
         probabilities: (K + 1, H, W), background first.
         score_pixels: how many of the most suspicious pixels the score is the mean of.
+        background_factor: see `decide`; the score does not depend on it.
 
     Returns:
         JSON values: name, group, classes; pixels; counts, for each class its true positive, false positive and false
         negative pixels; alarm, the pixels that are called a defect of any class; and score in [0, 1].
     """
-    predicted = probabilities.argmax(axis=0)
+    predicted = decide(probabilities, background_factor)
     counts = []
     for value in range(1, len(probabilities)):
         truth, found = mask == value, predicted == value
