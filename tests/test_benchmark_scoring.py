@@ -13,7 +13,18 @@ from training.benchmark.arms import Painting
 from training.benchmark.crops import Crops, cut_crop, network_input
 from training.benchmark.images import ImageStore, at_most_per_group, defective_and_clean
 from training.benchmark.network import Segmenter, predict
-from training.benchmark.scoring import average_precision, by_group, dice, false_alarms, iou, score_image, summary
+from training.benchmark.scoring import (
+    FACTORS,
+    average_precision,
+    by_group,
+    choose_factor,
+    decide,
+    dice,
+    false_alarms,
+    iou,
+    score_image,
+    summary,
+)
 from training.benchmark.settings import PRESETS, BenchmarkConfig
 from training.benchmark.train import rate_at
 from training.datasets import DefectDataset, Record, open_dataset
@@ -42,6 +53,26 @@ def test_counts_are_those_of_the_pixels() -> None:
     assert scored["score"] == pytest.approx(0.9)
     assert dice([1, 2, 1]) == pytest.approx(2 / 5) and iou([1, 2, 1]) == pytest.approx(1 / 4)
     assert dice([0, 0, 5]) == iou([0, 0, 5]) == 0 and dice([7, 0, 0]) == iou([7, 0, 0]) == 1
+
+
+def test_the_background_is_weighed_before_it_is_compared() -> None:
+    probabilities = np.array([[[0.2, 0.4, 0.6]], [[0.5, 0.5, 0.1]], [[0.3, 0.1, 0.3]]], np.float32)
+    assert decide(probabilities).tolist() == [[1, 1, 0]] and decide(probabilities).dtype == np.uint8
+    assert decide(probabilities, 2.0).tolist() == [[1, 0, 0]]
+    assert decide(probabilities, 4.0).tolist() == [[0, 0, 0]]
+    assert decide(probabilities, 0.25).tolist() == [[1, 1, 2]]
+    mask = np.array([[1, 0, 0]], np.uint8)
+    plain, weighed = (score_image(record(), mask, probabilities, 1, factor) for factor in (1.0, 2.0))
+    assert (plain["counts"][0], weighed["counts"][0]) == ([1, 1, 0], [1, 0, 0])
+    assert (plain["alarm"], weighed["alarm"]) == (2, 1) and plain["score"] == weighed["score"]
+
+
+def test_the_factor_with_the_highest_score_is_chosen_and_of_several_the_nearest_to_one() -> None:
+    assert choose_factor(lambda factor: -abs(factor - 8)) == 8
+    assert choose_factor(lambda factor: 0.5) == choose_factor(lambda factor: None) == 1
+    assert choose_factor(lambda factor: float(factor >= 4)) == 4
+    assert choose_factor(lambda factor: float(factor != 1)) in (0.5, 2)
+    assert 1 in FACTORS and list(FACTORS) == sorted(FACTORS)
 
 
 def image(group: str, counts: list[int] | None, alarm: int = 0, score: float = 0.5) -> dict[str, Any]:

@@ -98,6 +98,8 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
     names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
     titles = ["fraction", "arm", "runs", *(f"Dice {name}" for name in names)]
     titles += ["mean Dice", "mean IoU", "detection AP", "false alarms, ppm of clean pixels"]
+    calibrated = all("uncalibrated" in run for arms in fractions.values() for runs in arms.values() for run in runs)
+    titles += ["odds of the background, times", "mean Dice at 1"] if calibrated else []
     lines = _head(titles)
     for fraction, arms in fractions.items():
         for arm, runs in arms.items():
@@ -109,6 +111,10 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
                 ("false_alarm_ppm", ".0f"),
             ):
                 cells.append(_format(_over_folds(runs, lambda run, k=key: run[k]), form))
+            if calibrated:
+                factors = [run["background_factor"] for run in runs]
+                cells.append(f"{min(factors):g} to {max(factors):g}")
+                cells.append(_format(_over_folds(runs, lambda run: run["mean_dice"], "uncalibrated"), ".3f"))
             lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
     return "\n".join(lines)
 
@@ -264,11 +270,11 @@ def write_report(out: Path, page: Path, plots: Path | None, resamples: int, sett
 
 
 def _over_folds(
-    runs: Sequence[Mapping[str, Any]], value_of: Callable[[Mapping[str, Any]], float | None]
+    runs: Sequence[Mapping[str, Any]], value_of: Callable[[Mapping[str, Any]], float | None], part: str = "summary"
 ) -> float | None:
     """Mean over folds of the mean over seeds of a value of a run's summary: a fold with more seeds counts no more."""
     folds = sorted({run["fold"] for run in runs})
-    return _mean([_mean([value_of(run["summary"]) for run in runs if run["fold"] == fold]) for fold in folds])
+    return _mean([_mean([value_of(run[part]) for run in runs if run["fold"] == fold]) for fold in folds])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
