@@ -98,9 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("settings, each over the preset's")
     for field in dataclasses.fields(BenchmarkConfig):
         flag, kind = "--" + field.name.replace("_", "-"), type(field.default)
-        if kind is bool:
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None)
-        elif isinstance(field.default, tuple):
+        if isinstance(field.default, tuple):
             group.add_argument(flag, type=type(field.default[0]), nargs="+", default=None)
         else:
             group.add_argument(flag, type=kind, default=None)

@@ -13,9 +13,15 @@ import numpy as np
 
 from training.atomic import write_text
 from training.benchmark.defaults import settings_table
+from training.benchmark.operating import (
+    chosen_factors,
+    has_operating_points,
+    operating_alarms,
+    operating_dice,
+)
 from training.benchmark.plots import plot_curves, plot_differences
 from training.benchmark.runs import ResultError, read_runs
-from training.benchmark.scoring import average_precision, by_group, false_alarms, iou
+from training.benchmark.scoring import FACTORS, average_precision, by_group, false_alarms, iou
 from training.benchmark.settings import ARMS, BASELINES
 from training.benchmark.statistics import Difference, compare, compare_statistic, group_values, holm
 
@@ -44,10 +50,23 @@ def _over_classes(run: Mapping[str, Any], of_class: Sequence[Mapping[str, float]
     return {group: float(np.mean(values)) for group, values in found.items()}
 
 
+def operating_mean_dice(run: Mapping[str, Any]) -> dict[str, float]:
+    """Return the Dice of each test group at its operating point; empty for a run that has none."""
+    if not has_operating_points(run):
+        return {}
+    return _over_classes(run, [operating_dice(run, index) for index in range(len(run["class_names"]))])
+
+
 METRICS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Mapping[str, float]], str]] = {
     "dice": ("Dice", mean_dice, "+.3f"),
+    "own": ("Dice, own odds", operating_mean_dice, "+.3f"),
     "iou": ("IoU", mean_iou, "+.3f"),
     "alarms": ("false alarms, ppm", lambda run: false_alarms(run["images"]), "+.0f"),
+    "own alarms": (
+        "false alarms, own odds",
+        lambda run: operating_alarms(run) if has_operating_points(run) else {},
+        "+.0f",
+    ),
 }
 
 
@@ -98,8 +117,7 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
     names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
     titles = ["fraction", "arm", "runs", *(f"Dice {name}" for name in names)]
     titles += ["mean Dice", "mean IoU", "detection AP", "false alarms, ppm of clean pixels"]
-    calibrated = all("uncalibrated" in run for arms in fractions.values() for runs in arms.values() for run in runs)
-    titles += ["odds of the background, times", "mean Dice at 1"] if calibrated else []
+    titles += ["own odds: times", "mean Dice", "false alarms"]
     lines = _head(titles)
     for fraction, arms in fractions.items():
         for arm, runs in arms.items():
@@ -111,12 +129,28 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
                 ("false_alarm_ppm", ".0f"),
             ):
                 cells.append(_format(_over_folds(runs, lambda run, k=key: run[k]), form))
-            if calibrated:
-                factors = [run["background_factor"] for run in runs]
-                cells.append(f"{min(factors):g} to {max(factors):g}")
-                cells.append(_format(_over_folds(runs, lambda run: run["mean_dice"], "uncalibrated"), ".3f"))
+            cells += _operating_cells([run for run in runs if has_operating_points(run)], len(names))
             lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
     return "\n".join(lines)
+
+
+def _operating_cells(runs: Sequence[Mapping[str, Any]], num_classes: int) -> list[str]:
+    """Factors, mean Dice and false alarms at the operating points of the runs that have them."""
+    if not runs:
+        return ["-", "-", "-"]
+    factors = [FACTORS[index] for run in runs for index in chosen_factors(run).values()]
+    figures = []
+    for run in runs:
+        of_class = [list(operating_dice(run, index).values()) for index in range(num_classes)]
+        dice = _mean([float(np.mean(values)) for values in of_class if values])
+        figures.append(
+            {"fold": run["fold"], "summary": {"dice": dice, "alarms": _mean([*operating_alarms(run).values()])}}
+        )
+    cells = [
+        _format(_over_folds(figures, lambda run, k=key: run[k]), form)
+        for key, form in (("dice", ".3f"), ("alarms", ".0f"))
+    ]
+    return [f"{np.median(factors):g} ({min(factors):g} to {max(factors):g})", *cells]
 
 
 def compared(arms: Runs, base: str) -> list[str]:
@@ -139,7 +173,8 @@ def differences(arms: Runs, base: str, metric: str, resamples: int) -> dict[str,
 
 def differences_table(fractions: Mapping[float, Runs], resamples: int) -> str:
     """Differences to the baselines: mean, 95 % interval, corrected p."""
-    lines = _head(["fraction", "arm", "against", "groups", "Dice", "IoU", "detection AP", "false alarms, ppm"])
+    titles = [METRICS[metric][0] for metric in METRICS]
+    lines = _head(["fraction", "arm", "against", "groups", *titles, "detection AP"])
     for fraction, arms in fractions.items():
         for base in BASELINES:
             if not compared(arms, base):
@@ -147,9 +182,9 @@ def differences_table(fractions: Mapping[float, Runs], resamples: int) -> str:
             found = {metric: differences(arms, base, metric, resamples) for metric in METRICS}
             for arm in found["dice"]:
                 ap = compare_statistic(arms[arm], arms[base], average_precision, min(resamples, AP_RESAMPLES))
-                cells = {metric: _shown(found[metric].get(arm), METRICS[metric][2]) for metric in METRICS}
+                cells = [_shown(found[metric].get(arm), METRICS[metric][2]) for metric in METRICS]
                 row = [f"{fraction:.0%}", f"`{arm}`", f"`{base}`", str(found["dice"][arm].groups)]
-                lines.append(_row([*row, cells["dice"], cells["iou"], _shown(ap, "+.3f"), cells["alarms"]]))
+                lines.append(_row([*row, *cells, _shown(ap, "+.3f")]))
     return "\n".join(lines)
 
 
@@ -270,11 +305,11 @@ def write_report(out: Path, page: Path, plots: Path | None, resamples: int, sett
 
 
 def _over_folds(
-    runs: Sequence[Mapping[str, Any]], value_of: Callable[[Mapping[str, Any]], float | None], part: str = "summary"
+    runs: Sequence[Mapping[str, Any]], value_of: Callable[[Mapping[str, Any]], float | None]
 ) -> float | None:
     """Mean over folds of the mean over seeds of a value of a run's summary: a fold with more seeds counts no more."""
     folds = sorted({run["fold"] for run in runs})
-    return _mean([_mean([value_of(run[part]) for run in runs if run["fold"] == fold]) for fold in folds])
+    return _mean([_mean([value_of(run["summary"]) for run in runs if run["fold"] == fold]) for fold in folds])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

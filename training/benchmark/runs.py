@@ -24,14 +24,13 @@ from training.benchmark.folds import Fold
 from training.benchmark.images import ImageStore, at_most_per_group, defective_and_clean
 from training.benchmark.network import Segmenter, predict
 from training.benchmark.painters import describe_painter
-from training.benchmark.scoring import choose_factor, decide, score_image, summary
+from training.benchmark.scoring import score_image, summary
 from training.benchmark.settings import ARMS, BenchmarkConfig
 from training.benchmark.train import train
 from training.datasets import DefectDataset
 from training.provenance import current_commit, hardware
 
 KIND = "training.benchmark run 1"
-BEFORE = {"calibrated": False}  # what runs did that do not say
 PREDICTIONS = "predictions"  # folder beside the JSON
 
 
@@ -82,39 +81,21 @@ def carry_out(
     network = Segmenter(config, dataset.channels, len(dataset.class_names)).to(device)
     validation = curve_images(dataset, fold, config)
 
-    def predicted(store: ImageStore, index: int) -> np.ndarray:
-        return predict(network, store[index][0], config.crop_size, config.overlap, device)
-
-    def scored(store: ImageStore, index: int, probabilities: np.ndarray, factor: float) -> dict[str, Any]:
-        return score_image(store.records[index], store[index][1], probabilities, config.score_pixels, factor)
-
-    def measure(_: nn.Module) -> dict[str, Any]:
-        images = [scored(validation, i, predicted(validation, i), 1.0) for i in range(len(validation))]
+    def measure(trained: nn.Module) -> dict[str, Any]:
+        images = [_scored(trained, validation, i, config, device)[0] for i in range(len(validation))]
         figures = summary(images, dataset.class_names)
         return {key: figures[key] for key in ("mean_dice", "average_precision", "false_alarm_ppm")}
 
     trained = train(network, crops, config, measure, device, machine.workers, run.name)
     tested = time.perf_counter()
-    factor = 1.0
-    if config.calibrated:
-        answers = [predicted(validation, index).astype(np.float16) for index in range(len(validation))]
-
-        def validation_dice(tried: float) -> float | None:
-            images = [scored(validation, index, answer, tried) for index, answer in enumerate(answers)]
-            found: float | None = summary(images, dataset.class_names)["mean_dice"]
-            return found
-
-        factor = choose_factor(validation_dice)
     test = test_images(dataset, fold, config)
     shown = shown_images(test)
-    images, plain = [], []
+    images = []
     for index in range(len(test)):
-        probabilities = predicted(test, index)
-        images.append(scored(test, index, probabilities, factor))
-        plain.append(scored(test, index, probabilities, 1.0))
+        scored, predicted = _scored(network, test, index, config, device)
+        images.append(scored)
         if index in shown:
-            path = out / PREDICTIONS / run.name / f"{test.records[index].name}.png"
-            _write_prediction(path, decide(probabilities, factor))
+            _write_prediction(out / PREDICTIONS / run.name / f"{test.records[index].name}.png", predicted)
     result = {
         "kind": KIND,
         "arm": run.arm,
@@ -129,9 +110,7 @@ def carry_out(
         "counts": {"defective": len(defective), "clean": len(clean), "validation": len(validation), "test": len(test)},
         "parameters": sum(p.numel() for p in network.parameters()),
         "curve": trained.curve,
-        "background_factor": factor,
         "summary": summary(images, dataset.class_names),
-        "uncalibrated": summary(plain, dataset.class_names),  # with a factor of 1
         "images": images,
         "steps_per_second": trained.steps_per_second,
         "workers": machine.workers,
@@ -186,13 +165,22 @@ def shown_images(test: ImageStore) -> set[int]:
     return set(shown.values())
 
 
+def _scored(
+    network: nn.Module, store: ImageStore, index: int, config: BenchmarkConfig, device: torch.device
+) -> tuple[dict[str, Any], np.ndarray]:
+    image, mask = store[index]
+    probabilities = predict(network, image, config.crop_size, config.overlap, device)
+    scored = score_image(store.records[index], mask, probabilities, config.score_pixels)
+    return scored, probabilities.argmax(axis=0).astype(np.uint8)
+
+
 def _write_prediction(path: Path, predicted: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_png(path, predicted)
 
 
 def read_runs(out: Path) -> dict[str, dict[str, Any]]:
-    """Read every run of a folder, by name. A setting that is younger than a run had its default there, or `BEFORE`'s.
+    """Read every run of a folder, by name. A setting that is younger than a run had its default there.
 
     Raises:
         ResultError: naming the file, if a JSON is half-written or not a run of this benchmark.
@@ -205,7 +193,7 @@ def read_runs(out: Path) -> dict[str, dict[str, Any]]:
             raise ResultError(f"{path}: not a whole JSON ({err}); remove it, and the run is done again") from err
         if not isinstance(result, dict) or result.get("kind") != KIND or result.get("arm") not in ARMS:
             raise ResultError(f"{path}: no run of this benchmark; keep other files out of its folder")
-        result["config"] = {**BenchmarkConfig().to_dict(), **BEFORE, **result["config"]}
+        result["config"] = {**BenchmarkConfig().to_dict(), **result["config"]}
         runs[path.stem] = result
     return runs
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,39 +12,13 @@ from torchmetrics.functional.classification import binary_average_precision
 
 from training.datasets import Record
 
-FACTORS = tuple(2.0**power for power in range(-3, 13))  # of the background's odds, that are tried
+FACTORS = tuple(2.0**power for power in range(-3, 13))  # of the background's odds; 1 is what the network says
 
 Image = Mapping[str, Any]
 """What `score_image` returns."""
 
 
-def decide(probabilities: np.ndarray, background_factor: float = 1.0) -> np.ndarray:
-    """Return what each pixel is called: (H, W) uint8, class index + 1, 0 for the background.
-
-    Args:
-        probabilities: (K + 1, H, W), background first.
-        background_factor: by which the background's odds are multiplied first.
-    """
-    weighted = np.concatenate([probabilities[:1] * background_factor, probabilities[1:]])
-    return weighted.argmax(axis=0).astype(np.uint8)
-
-
-def choose_factor(score: Callable[[float], float | None]) -> float:
-    """Return the factor of the background's odds, one of `FACTORS`, that scores highest; of several the nearest to 1.
-
-    A network whose crops show more defects than images do, and whose loss weighs them, calls too much a defect. How
-    much too much depends on how many it was shown, so arms are compared at an operating point of their own each.
-
-    Args:
-        score: of a factor, on validation images; None where there is nothing to score.
-    """
-    scores = {factor: score(factor) for factor in FACTORS}
-    return min(FACTORS, key=lambda factor: (-(scores[factor] or 0.0), abs(math.log(factor))))
-
-
-def score_image(
-    record: Record, mask: np.ndarray, probabilities: np.ndarray, score_pixels: int, background_factor: float = 1.0
-) -> dict[str, Any]:
+def score_image(record: Record, mask: np.ndarray, probabilities: np.ndarray, score_pixels: int) -> dict[str, Any]:
     """Count one image.
 
     Args:
@@ -53,29 +26,57 @@ def score_image(
         mask: (H, W) uint8, class index + 1.
         probabilities: (K + 1, H, W), background first.
         score_pixels: how many of the most suspicious pixels the score is the mean of.
-        background_factor: see `decide`; the score does not depend on it.
 
     Returns:
         JSON values: name, group, classes; pixels; counts, for each class its true positive, false positive and false
-        negative pixels; alarm, the pixels that are called a defect of any class; and score in [0, 1].
+        negative pixels; alarm, the pixels that are called a defect of any class; score in [0, 1]; dice_at, for each of
+        classes its Dice with the background's odds multiplied by each of `FACTORS`; and alarm_at, of a clean image.
     """
-    predicted = decide(probabilities, background_factor)
+    predicted = probabilities.argmax(axis=0)
     counts = []
     for value in range(1, len(probabilities)):
         truth, found = mask == value, predicted == value
         hit = int((truth & found).sum())
         counts.append([hit, int(found.sum()) - hit, int(truth.sum()) - hit])
+    classes = [int(value) - 1 for value in np.unique(mask[mask > 0])]
+    called = pixels_at(mask, probabilities)  # (K + 1, K + 1, F): truth, called
+    hits = {index: called[index + 1, index + 1] for index in classes}
+    sizes = {index: called[:, index + 1].sum(axis=0) + int((mask == index + 1).sum()) for index in classes}
     suspicion = 1 - probabilities[0].ravel()
     count = min(score_pixels, suspicion.size)
     return {
         "name": record.name,
         "group": record.group,
-        "classes": [int(value) - 1 for value in np.unique(mask[mask > 0])],
+        "classes": classes,
         "pixels": int(mask.size),
         "counts": counts,
         "alarm": int((predicted > 0).sum()),
         "score": round(float(np.partition(suspicion, -count)[-count:].mean()), 6),
+        "dice_at": [np.round(2 * hits[index] / np.maximum(sizes[index], 1), 4).tolist() for index in classes],
+        **({} if classes else {"alarm_at": called[0, 1:].sum(axis=0).tolist()}),
     }
+
+
+def pixels_at(mask: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Count pixels by what they are and what they are called, with the background's odds multiplied by `FACTORS`.
+
+    Args:
+        mask: (H, W) uint8, class index + 1.
+        probabilities: (K + 1, H, W), background first.
+
+    Returns:
+        (K + 1, K + 1, F) int64: truth, called, factor.
+    """
+    total, factors = len(probabilities), len(FACTORS)
+    odds = probabilities[1:].max(axis=0) / np.maximum(probabilities[0], np.float32(1e-30))
+    # As many of the factors leave a pixel its likeliest defect as are below the odds of that.
+    kept = np.searchsorted(FACTORS, odds.ravel(), side="left")
+    likeliest = probabilities[1:].argmax(axis=0).ravel() + 1
+    cells = (mask.ravel().astype(np.int64) * total + likeliest) * (factors + 1) + kept
+    found = np.bincount(cells, minlength=total * total * (factors + 1)).reshape(total, total, factors + 1)
+    defects: np.ndarray = np.flip(np.cumsum(np.flip(found, axis=2), axis=2), axis=2)[:, :, 1:]
+    defects[:, 0] = np.bincount(mask.ravel(), minlength=total)[:, None] - defects[:, 1:].sum(axis=1)
+    return defects
 
 
 def dice(counts: Sequence[int]) -> float:

@@ -49,7 +49,6 @@ class BenchmarkConfig:
     curve_per_group: int = 2  # images of a validation group and class that it is measured on
     clean_per_group: int = 2  # clean test images of a group; of defective ones all are tested
     overlap: float = 0.25  # of neighbouring windows of a test image
-    calibrated: bool = True  # the background's odds are multiplied by what is best on the validation images
     score_pixels: int = 40  # the most suspicious pixels, whose mean is an image's score
 
     def __post_init__(self) -> None:
