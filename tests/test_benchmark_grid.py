@@ -21,9 +21,8 @@ from training.benchmark.claims import SUFFIX, claim
 from training.benchmark.defaults import settings_table
 from training.benchmark.folds import Fold, make_folds
 from training.benchmark.painters import PainterError, PainterSource, find_dcgan, painter_for, split_document
-from training.benchmark.report import PARTS, benefit_table, by_fraction, figures_table, filled
+from training.benchmark.report import PARTS, benefit_table, by_fraction, differences_table, figures_table, filled
 from training.benchmark.runs import KIND, ResultError, read_runs
-from training.benchmark.scoring import FACTORS
 from training.datasets import DefectDataset, open_dataset
 from training.gan.dcgan.__main__ import main as train_decoder
 from training.gan.export import build_mask_bank
@@ -90,7 +89,6 @@ def test_every_run_is_one_json_that_says_how_it_was_made(finished: Path, fold: F
         assert {"torch", "albumentations", "segmentation_models_pytorch"} <= run["versions"].keys()
         assert run["commit"] and run["hardware"] and [point["step"] for point in run["curve"]] == [2, 4]
         assert ("painter" in run) == (arm == "gan")
-        assert run["background_factor"] in FACTORS and run["uncalibrated"].keys() == run["summary"].keys()
         assert {image["group"] for image in run["images"]} == set(fold.test)
         assert any(image["classes"] for image in run["images"]) and any(not image["classes"] for image in run["images"])
     assert found["gan"]["painter"]["commit"] == "abc"
@@ -307,22 +305,16 @@ def test_settings_are_compared_by_the_validation_groups_one_at_a_time(
         settings_table(tmp_path / "grid")
 
 
-def test_without_calibration_the_background_keeps_its_odds(finished: Path, data: Path, tmp_path: Path) -> None:
-    assert main(words(data, tmp_path, "--arms", "none", "--no-calibrated")) == 0
-    run, calibrated = results(tmp_path)["none"], results(finished)["none"]
-    assert run["background_factor"] == 1 and run["summary"] == run["uncalibrated"] == calibrated["uncalibrated"]
-    assert run["curve"] == calibrated["curve"]
-
-
-def test_a_run_that_does_not_say_so_was_not_calibrated(finished: Path, data: Path, tmp_path: Path) -> None:
+def test_runs_that_do_not_know_other_odds_are_reported_without(finished: Path, tmp_path: Path) -> None:
     for path in finished.glob("*.json"):
         run = json.loads(path.read_text())
-        del run["config"]["calibrated"], run["uncalibrated"], run["background_factor"]
+        for image in run["images"]:
+            del image["dice_at"]
         (tmp_path / path.name).write_text(json.dumps(run))
-    assert main(words(data, tmp_path, "--arms", "none", "--no-calibrated")) == 0
-    assert main(words(data, tmp_path, "--arms", "none")) == 1
-    assert "odds of the background" not in figures_table(by_fraction(read_runs(tmp_path)))
-    assert "odds of the background" in figures_table(by_fraction(read_runs(finished)))
+    old, new = (by_fraction(read_runs(out)) for out in (tmp_path, finished))
+    assert figures_table(old).splitlines()[2].endswith("| - | - | - |")
+    assert "- |" not in figures_table(new).splitlines()[2]
+    assert differences_table(old, 100).count("| - |") > differences_table(new, 100).count("| - |")
 
 
 def test_a_setting_younger_than_a_run_had_its_default_there(finished: Path, data: Path, tmp_path: Path) -> None:

@@ -13,15 +13,21 @@ from training.benchmark.arms import Painting
 from training.benchmark.crops import Crops, cut_crop, network_input
 from training.benchmark.images import ImageStore, at_most_per_group, defective_and_clean
 from training.benchmark.network import Segmenter, predict
+from training.benchmark.operating import (
+    chosen_factors,
+    has_operating_points,
+    operating_alarms,
+    operating_dice,
+)
+from training.benchmark.report import operating_mean_dice
 from training.benchmark.scoring import (
     FACTORS,
     average_precision,
     by_group,
-    choose_factor,
-    decide,
     dice,
     false_alarms,
     iou,
+    pixels_at,
     score_image,
     summary,
 )
@@ -55,24 +61,55 @@ def test_counts_are_those_of_the_pixels() -> None:
     assert dice([0, 0, 5]) == iou([0, 0, 5]) == 0 and dice([7, 0, 0]) == iou([7, 0, 0]) == 1
 
 
-def test_the_background_is_weighed_before_it_is_compared() -> None:
-    probabilities = np.array([[[0.2, 0.4, 0.6]], [[0.5, 0.5, 0.1]], [[0.3, 0.1, 0.3]]], np.float32)
-    assert decide(probabilities).tolist() == [[1, 1, 0]] and decide(probabilities).dtype == np.uint8
-    assert decide(probabilities, 2.0).tolist() == [[1, 0, 0]]
-    assert decide(probabilities, 4.0).tolist() == [[0, 0, 0]]
-    assert decide(probabilities, 0.25).tolist() == [[1, 1, 2]]
-    mask = np.array([[1, 0, 0]], np.uint8)
-    plain, weighed = (score_image(record(), mask, probabilities, 1, factor) for factor in (1.0, 2.0))
-    assert (plain["counts"][0], weighed["counts"][0]) == ([1, 1, 0], [1, 0, 0])
-    assert (plain["alarm"], weighed["alarm"]) == (2, 1) and plain["score"] == weighed["score"]
+def test_pixels_are_called_what_they_are_when_the_background_is_weighed(dataset: DefectDataset) -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.integers(0, 4, (30, 40)).astype(np.uint8)
+    probabilities = (rng.random((4, 30, 40)) ** 8).astype(np.float32)
+    probabilities /= probabilities.sum(axis=0)
+    found = pixels_at(mask, probabilities)
+    for index, factor in enumerate(FACTORS):
+        weighted = probabilities * np.array([factor, 1, 1, 1], np.float32)[:, None, None]
+        called = weighted.argmax(axis=0)
+        expected = [[((mask == truth) & (called == name)).sum() for name in range(4)] for truth in range(4)]
+        np.testing.assert_array_equal(found[:, :, index], expected)
+    scored = score_image(record(), mask, probabilities, 3)
+    at_one = FACTORS.index(1.0)
+    assert scored["classes"] == [0, 1, 2] and len(scored["dice_at"]) == 3 and "alarm_at" not in scored
+    for counts, values in zip(scored["counts"], scored["dice_at"], strict=True):
+        assert values[at_one] == pytest.approx(dice(counts), abs=1e-4)
+    clean = score_image(record(), np.zeros_like(mask), probabilities, 3)
+    assert clean["dice_at"] == [] and clean["alarm_at"][at_one] == clean["alarm"]
+    assert clean["alarm_at"] == sorted(clean["alarm_at"], reverse=True) and clean["alarm_at"][0] > clean["alarm_at"][-1]
 
 
-def test_the_factor_with_the_highest_score_is_chosen_and_of_several_the_nearest_to_one() -> None:
-    assert choose_factor(lambda factor: -abs(factor - 8)) == 8
-    assert choose_factor(lambda factor: 0.5) == choose_factor(lambda factor: None) == 1
-    assert choose_factor(lambda factor: float(factor >= 4)) == 4
-    assert choose_factor(lambda factor: float(factor != 1)) in (0.5, 2)
-    assert 1 in FACTORS and list(FACTORS) == sorted(FACTORS)
+def operating_run(dice_of_group: dict[str, list[float]], clean: dict[str, list[int]]) -> dict[str, Any]:
+    images = [{"group": g, "classes": [0], "dice_at": [values], "pixels": 1000} for g, values in dice_of_group.items()]
+    images += [
+        {"group": g, "classes": [], "dice_at": [], "alarm_at": alarms, "pixels": 1000} for g, alarms in clean.items()
+    ]
+    return {"images": images, "class_names": ["pit"]}
+
+
+def at(**values: float) -> list[float]:
+    """Dice that is 0 but at some factors: `x4=0.5` is 0.5 at a factor of 4."""
+    return [values.get(f"x{factor:g}", 0.0) for factor in FACTORS]
+
+
+def test_a_group_is_measured_where_the_other_groups_are_best() -> None:
+    run = operating_run({"a": at(x4=0.9, x16=0.4), "b": at(x16=0.6, x4=0.5), "c": at(x16=0.5, x4=0.1)}, {})
+    # Without a: 0.6 at 4, 1.1 at 16. Without b: 1.0 and 0.9. Without c: 1.4 and 1.0.
+    assert {g: FACTORS[i] for g, i in chosen_factors(run).items()} == {"a": 16, "b": 4, "c": 4}
+    assert operating_dice(run, 0) == {"a": 0.4, "b": 0.5, "c": 0.1}
+    assert operating_mean_dice(run) == operating_dice(run, 0)
+
+
+def test_a_clean_group_takes_the_factor_of_all_that_show_a_defect_and_one_alone_keeps_its_odds() -> None:
+    alarms = list(range(1600, 0, -100))
+    run = operating_run({"a": at(x8=0.5)}, {"clean": alarms})
+    assert {g: FACTORS[i] for g, i in chosen_factors(run).items()} == {"a": 1, "clean": 8}
+    assert operating_alarms(run) == {"clean": 1000 * alarms[FACTORS.index(8)]}
+    older = {"images": [{key: value for key, value in image.items() if key != "dice_at"} for image in run["images"]]}
+    assert has_operating_points(run) and not has_operating_points(older) and operating_mean_dice(older) == {}
 
 
 def image(group: str, counts: list[int] | None, alarm: int = 0, score: float = 0.5) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def values_of(one: dict[str, Any]) -> dict[str, float]:
 def test_a_fold_with_more_seeds_counts_no_more_than_another() -> None:
     summary = {"dice": {"pit": 0.0}, "mean_iou": 0.0, "average_precision": 0.0, "false_alarm_ppm": 0.0}
     runs = [
-        {"fold": fold, "class_names": ["pit"], "summary": {**summary, "mean_dice": dice}}
+        {"fold": fold, "class_names": ["pit"], "images": [{}], "summary": {**summary, "mean_dice": dice}}
         for fold, dice in ((0, 0.2), (0, 0.4), (1, 0.6))
     ]
     (row,) = figures_table({0.25: {"gan": runs}}).splitlines()[2:]
