@@ -312,7 +312,7 @@ def test_runs_that_do_not_know_other_odds_are_reported_without(finished: Path, t
             del image["dice_at"]
         (tmp_path / path.name).write_text(json.dumps(run))
     old, new = (by_fraction(read_runs(out)) for out in (tmp_path, finished))
-    assert figures_table(old).splitlines()[2].endswith("| - | - | - |")
+    assert figures_table(old).splitlines()[2].endswith("| - | - |")
     assert "- |" not in figures_table(new).splitlines()[2]
     assert differences_table(old, 100).count("| - |") > differences_table(new, 100).count("| - |")
 

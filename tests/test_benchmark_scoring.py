@@ -14,12 +14,13 @@ from training.benchmark.crops import Crops, cut_crop, network_input
 from training.benchmark.images import ImageStore, at_most_per_group, defective_and_clean
 from training.benchmark.network import Segmenter, predict
 from training.benchmark.operating import (
-    chosen_factors,
+    alarm_share,
+    dice_at_budget,
+    factor_of_budget,
     has_operating_points,
-    operating_alarms,
-    operating_dice,
+    place_of_budget,
 )
-from training.benchmark.report import operating_mean_dice
+from training.benchmark.report import mean_dice_at_budget
 from training.benchmark.scoring import (
     FACTORS,
     average_precision,
@@ -82,34 +83,49 @@ def test_pixels_are_called_what_they_are_when_the_background_is_weighed(dataset:
     assert clean["alarm_at"] == sorted(clean["alarm_at"], reverse=True) and clean["alarm_at"][0] > clean["alarm_at"][-1]
 
 
-def operating_run(dice_of_group: dict[str, list[float]], clean: dict[str, list[int]]) -> dict[str, Any]:
-    images = [{"group": g, "classes": [0], "dice_at": [values], "pixels": 1000} for g, values in dice_of_group.items()]
+def budget_run(shares: dict[str, list[float]], dice_of_group: dict[str, list[list[float]]]) -> dict[str, Any]:
+    """Clean groups with their share of alarms at each factor, and groups of one class with the Dice of each image."""
+    images = [
+        {"group": group, "classes": [], "dice_at": [], "alarm_at": [round(1000 * v) for v in values], "pixels": 1000}
+        for group, values in shares.items()
+    ]
     images += [
-        {"group": g, "classes": [], "dice_at": [], "alarm_at": alarms, "pixels": 1000} for g, alarms in clean.items()
+        {"group": group, "classes": [0], "dice_at": [values], "pixels": 1000}
+        for group, several in dice_of_group.items()
+        for values in several
     ]
     return {"images": images, "class_names": ["pit"]}
 
 
-def at(**values: float) -> list[float]:
-    """Dice that is 0 but at some factors: `x4=0.5` is 0.5 at a factor of 4."""
-    return [values.get(f"x{factor:g}", 0.0) for factor in FACTORS]
+def falling(at_one: float) -> list[float]:
+    """A share that halves from factor to factor."""
+    return [at_one / factor for factor in FACTORS]
 
 
-def test_a_group_is_measured_where_the_other_groups_are_best() -> None:
-    run = operating_run({"a": at(x4=0.9, x16=0.4), "b": at(x16=0.6, x4=0.5), "c": at(x16=0.5, x4=0.1)}, {})
-    # Without a: 0.6 at 4, 1.1 at 16. Without b: 1.0 and 0.9. Without c: 1.4 and 1.0.
-    assert {g: FACTORS[i] for g, i in chosen_factors(run).items()} == {"a": 16, "b": 4, "c": 4}
-    assert operating_dice(run, 0) == {"a": 0.4, "b": 0.5, "c": 0.1}
-    assert operating_mean_dice(run) == operating_dice(run, 0)
+def test_networks_are_compared_where_a_hundredth_of_clean_pixels_is_called_a_defect() -> None:
+    rising = [0.05 * index for index in range(len(FACTORS))]
+    run = budget_run({"a": falling(0.064), "b": falling(0.016)}, {"c": [rising, [0.0] * len(FACTORS)], "d": [rising]})
+    np.testing.assert_allclose(alarm_share(run)[FACTORS.index(1.0)], 0.04)
+    assert factor_of_budget(run) == pytest.approx(4) and place_of_budget(run) == pytest.approx(FACTORS.index(4.0))
+    expected = 0.05 * FACTORS.index(4.0)
+    assert dice_at_budget(run, 0) == pytest.approx({"c": expected / 2, "d": expected}) and not dice_at_budget(run, 1)
+    assert mean_dice_at_budget(run) == dice_at_budget(run, 0)
+    between = budget_run({"a": falling(0.03)}, {"d": [rising]})  # 0.015 at 2, 0.008 at 4: 5 / 7 of the way
+    assert dice_at_budget(between, 0)["d"] == pytest.approx(0.05 * (FACTORS.index(2.0) + 5 / 7))
 
 
-def test_a_clean_group_takes_the_factor_of_all_that_show_a_defect_and_one_alone_keeps_its_odds() -> None:
-    alarms = list(range(1600, 0, -100))
-    run = operating_run({"a": at(x8=0.5)}, {"clean": alarms})
-    assert {g: FACTORS[i] for g, i in chosen_factors(run).items()} == {"a": 1, "clean": 8}
-    assert operating_alarms(run) == {"clean": 1000 * alarms[FACTORS.index(8)]}
-    older = {"images": [{key: value for key, value in image.items() if key != "dice_at"} for image in run["images"]]}
-    assert has_operating_points(run) and not has_operating_points(older) and operating_mean_dice(older) == {}
+def test_a_budget_that_is_never_reached_or_never_exceeded_ends_at_the_first_or_last_factor() -> None:
+    dice_of_group = {"c": [[0.1] + [0.5] * (len(FACTORS) - 2) + [0.9]]}
+    quiet, loud = (budget_run({"a": [share] * len(FACTORS)}, dice_of_group) for share in (0.002, 0.9))
+    assert dice_at_budget(quiet, 0) == {"c": 0.1} and factor_of_budget(quiet) == pytest.approx(FACTORS[0])
+    assert dice_at_budget(loud, 0) == {"c": 0.9} and factor_of_budget(loud) == pytest.approx(FACTORS[-1])
+
+
+def test_runs_without_other_odds_or_clean_images_have_no_budget() -> None:
+    run = budget_run({"a": falling(0.04)}, {"c": [falling(0.5)]})
+    older = {"images": [{k: v for k, v in image.items() if k != "dice_at"} for image in run["images"]]}
+    assert has_operating_points(run) and not has_operating_points(older) and mean_dice_at_budget(older) == {}
+    assert not has_operating_points(budget_run({}, {"c": [falling(0.5)]}))
 
 
 def image(group: str, counts: list[int] | None, alarm: int = 0, score: float = 0.5) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_a_fold_with_more_seeds_counts_no_more_than_another() -> None:
         for fold, dice in ((0, 0.2), (0, 0.4), (1, 0.6))
     ]
     (row,) = figures_table({0.25: {"gan": runs}}).splitlines()[2:]
-    assert row == "| 25% | `gan` | 3 | 0.000 | 0.450 | 0.000 | 0.000 | 0 |"
+    assert row == "| 25% | `gan` | 3 | 0.000 | 0.450 | 0.000 | 0.000 | 0 | - | - |"
 
 
 def test_groups_are_paired_by_fold_and_averaged_over_the_seeds_that_both_have() -> None:

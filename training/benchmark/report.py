@@ -13,15 +13,10 @@ import numpy as np
 
 from training.atomic import write_text
 from training.benchmark.defaults import settings_table
-from training.benchmark.operating import (
-    chosen_factors,
-    has_operating_points,
-    operating_alarms,
-    operating_dice,
-)
+from training.benchmark.operating import BUDGET, dice_at_budget, factor_of_budget, has_operating_points
 from training.benchmark.plots import plot_curves, plot_differences
 from training.benchmark.runs import ResultError, read_runs
-from training.benchmark.scoring import FACTORS, average_precision, by_group, false_alarms, iou
+from training.benchmark.scoring import average_precision, by_group, false_alarms, iou
 from training.benchmark.settings import ARMS, BASELINES
 from training.benchmark.statistics import Difference, compare, compare_statistic, group_values, holm
 
@@ -50,23 +45,18 @@ def _over_classes(run: Mapping[str, Any], of_class: Sequence[Mapping[str, float]
     return {group: float(np.mean(values)) for group, values in found.items()}
 
 
-def operating_mean_dice(run: Mapping[str, Any]) -> dict[str, float]:
-    """Return the Dice of each test group at its operating point; empty for a run that has none."""
+def mean_dice_at_budget(run: Mapping[str, Any]) -> dict[str, float]:
+    """Return the Dice of each test group at the budget of false alarms; empty for a run that does not know."""
     if not has_operating_points(run):
         return {}
-    return _over_classes(run, [operating_dice(run, index) for index in range(len(run["class_names"]))])
+    return _over_classes(run, [dice_at_budget(run, index) for index in range(len(run["class_names"]))])
 
 
 METRICS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Mapping[str, float]], str]] = {
     "dice": ("Dice", mean_dice, "+.3f"),
-    "own": ("Dice, own odds", operating_mean_dice, "+.3f"),
+    "budget": (f"Dice at {BUDGET:.0%} false alarms", mean_dice_at_budget, "+.3f"),
     "iou": ("IoU", mean_iou, "+.3f"),
     "alarms": ("false alarms, ppm", lambda run: false_alarms(run["images"]), "+.0f"),
-    "own alarms": (
-        "false alarms, own odds",
-        lambda run: operating_alarms(run) if has_operating_points(run) else {},
-        "+.0f",
-    ),
 }
 
 
@@ -117,7 +107,7 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
     names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
     titles = ["fraction", "arm", "runs", *(f"Dice {name}" for name in names)]
     titles += ["mean Dice", "mean IoU", "detection AP", "false alarms, ppm of clean pixels"]
-    titles += ["own odds: times", "mean Dice", "false alarms"]
+    titles += [f"at {BUDGET:.0%} false alarms: odds of the background times", "mean Dice"]
     lines = _head(titles)
     for fraction, arms in fractions.items():
         for arm, runs in arms.items():
@@ -129,28 +119,23 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
                 ("false_alarm_ppm", ".0f"),
             ):
                 cells.append(_format(_over_folds(runs, lambda run, k=key: run[k]), form))
-            cells += _operating_cells([run for run in runs if has_operating_points(run)], len(names))
+            cells += _budget_cells([run for run in runs if has_operating_points(run)], len(names))
             lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
     return "\n".join(lines)
 
 
-def _operating_cells(runs: Sequence[Mapping[str, Any]], num_classes: int) -> list[str]:
-    """Factors, mean Dice and false alarms at the operating points of the runs that have them."""
-    if not runs:
-        return ["-", "-", "-"]
-    factors = [FACTORS[index] for run in runs for index in chosen_factors(run).values()]
+def _budget_cells(runs: Sequence[Mapping[str, Any]], num_classes: int) -> list[str]:
+    """Factor and mean Dice at the budget of false alarms, over the runs that have them."""
     figures = []
     for run in runs:
-        of_class = [list(operating_dice(run, index).values()) for index in range(num_classes)]
+        of_class = [list(dice_at_budget(run, index).values()) for index in range(num_classes)]
         dice = _mean([float(np.mean(values)) for values in of_class if values])
-        figures.append(
-            {"fold": run["fold"], "summary": {"dice": dice, "alarms": _mean([*operating_alarms(run).values()])}}
-        )
-    cells = [
-        _format(_over_folds(figures, lambda run, k=key: run[k]), form)
-        for key, form in (("dice", ".3f"), ("alarms", ".0f"))
+        figures.append({"fold": run["fold"], "summary": {"dice": dice}})
+    factors = [factor_of_budget(run) for run in runs]
+    return [
+        f"{min(factors):.2g} to {max(factors):.2g}" if factors else "-",
+        _format(_over_folds(figures, lambda run: run["dice"]), ".3f"),
     ]
-    return [f"{np.median(factors):g} ({min(factors):g} to {max(factors):g})", *cells]
 
 
 def compared(arms: Runs, base: str) -> list[str]:
