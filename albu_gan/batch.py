@@ -109,10 +109,7 @@ class BatchDefectInpaint(nn.Module):
         self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
         arguments.require_not_ignored(self.ignore_value, {name: self.mask_values[name] for name in self.classes})
         self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
-        if self.max_shift < 1:
-            arguments.require_centres(
-                self.max_shift, DefectInpainter(self.folder).mask_bank.has_centres, self.folder.name
-            )
+        arguments.require_centres(self.max_shift, self.folder.has_centres, self.folder.name)
         self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
         self.p = arguments.number("p", p, 0, 1)
         self.rng = np.random.default_rng(seed)

@@ -345,20 +345,15 @@ def window_mask(draw: Draw, window: Window) -> np.ndarray:
 
 def _load(folder: WeightsFolder, device: str, backend: str) -> _Loaded:
     """Read network and mask bank, strictly."""
-    checked, now = folder.config, read_folder(folder.path, folder.name, folder.commit).config
-    if (now.generator, now.class_names, now.window_sizes, now.long_windows) != (
-        checked.generator,
-        checked.class_names,
-        checked.window_sizes,
-        checked.long_windows,
-    ):
+    now = read_folder(folder.path, folder.name, folder.commit)
+    if _what_arguments_rest_on(now) != _what_arguments_rest_on(folder):
         raise WeightsError(f"{folder.path}: holds other weights than when it was opened; build the transform anew")
     network: DefectGenerator | None = None
     if backend == "torch":
         network = _load_network(folder, device)
         paint = packed(network) if torch.device(device).type == "cpu" else network.paint
     else:
-        paint = OnnxPainter(folder.path / MODEL, checked.generator, partial(_load_network, folder, device))
+        paint = OnnxPainter(folder.path / MODEL, folder.config.generator, partial(_load_network, folder, device))
     try:
         bank = MaskBank.load(folder.path / MASKS, folder.config.generator.num_classes)
     except ValueError as err:
@@ -384,3 +379,9 @@ def _load_network(folder: WeightsFolder, device: str) -> DefectGenerator:
     network.requires_grad_(False).eval()
     layout: Any = {"memory_format": torch.channels_last}
     return network.to(torch.device(device)).to(**layout)
+
+
+def _what_arguments_rest_on(folder: WeightsFolder) -> tuple[Any, ...]:
+    """What was known of the weights when the arguments were checked, and must still hold when they are loaded."""
+    config = folder.config
+    return config.generator, config.class_names, config.window_sizes, config.long_windows, folder.has_centres

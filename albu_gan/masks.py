@@ -16,8 +16,9 @@ MAX_SHAPES = 1_000_000
 VARIATION = 1.5  # factor of length and of thickness by which an invented shape may differ from its model
 #: Type and rank of each tensor of `masks.safetensors`.
 BANK_TENSORS = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
+CENTRES = "centre_yx"
 #: Likewise, of what a bank may leave out.
-OPTIONAL_TENSORS = {"centre_yx": ("F32", 2)}
+OPTIONAL_TENSORS = {CENTRES: ("F32", 2)}
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,6 @@ class MaskBank:
         """Return how many shapes each class has."""
         return [len(indices) for indices in self._of_class]
 
-    @property
-    def has_centres(self) -> bool:
-        """Whether it is known of every shape where in its image it was seen."""
-        return self._centres is not None
-
     def __getitem__(self, index: int) -> Shape:
         height, width = self._sizes[index]
         mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).view(bool)
@@ -110,7 +106,7 @@ class MaskBank:
             "edges": np.array(self._edges, np.uint8).reshape(-1, 4),
         }
         if self._centres is not None:
-            tensors["centre_yx"] = np.array(self._centres, np.float32).reshape(-1, 2)
+            tensors[CENTRES] = np.array(self._centres, np.float32).reshape(-1, 2)
         return tensors
 
     @classmethod
@@ -146,7 +142,7 @@ class MaskBank:
         others = np.add.reduceat(bits != 0, ends - lengths, dtype=np.int64) - (bits[ends - 1] != 0)
         if ((others == 0) & (tails == 0)).any():
             raise ValueError(f"{path}: a shape is empty")
-        centres = tensors.get("centre_yx")
+        centres = tensors.get(CENTRES)
         if centres is not None and not ((centres >= 0) & (centres <= 1)).all():
             raise ValueError(f"{path}: a shape's centre lies outside of its image, beyond [0, 1]; export it again")
         bank = cls.__new__(cls)
@@ -181,7 +177,7 @@ def check_bank_header(path: Path, entries: Mapping[str, TensorEntry]) -> None:
         if entries[name].dtype != dtype or len(entries[name].shape) != rank:
             raise ValueError(f"{path}: tensor {name!r} must be {dtype} of rank {rank}; export it again")
     (count,) = entries["class_index"].shape
-    rows = {"size_hw": 2, "edges": 4, "centre_yx": 2}
+    rows = {"size_hw": 2, "edges": 4, CENTRES: 2}
     if (
         any(entries[name].shape != (count, rows[name]) for name in rows if name in entries)
         or not 1 <= count <= MAX_SHAPES

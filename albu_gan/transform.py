@@ -227,7 +227,7 @@ class GANDefectInpaint(A.DualTransform):
             arguments.require_known("bbox_labels", self.bbox_labels, known)
             arguments.require_covered("bbox_labels", self.bbox_labels, painted)
             self.bbox_labels = dict(self.bbox_labels)
-        arguments.require_centres(self.max_shift, inpainter.mask_bank.has_centres, inpainter.folder.name)
+        arguments.require_centres(self.max_shift, inpainter.folder.has_centres, inpainter.folder.name)
         self._inpainter = inpainter
         self.weights = inpainter.folder.name
 

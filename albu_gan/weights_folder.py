@@ -20,7 +20,7 @@ import numpy as np
 from albu_gan.generators import ARCHITECTURES
 from albu_gan.generators.config import GeneratorConfig
 from albu_gan.generators.skeleton import expected_state
-from albu_gan.masks import check_bank_header
+from albu_gan.masks import CENTRES, check_bank_header
 from albu_gan.tensor_header import MAX_TENSOR_BYTES, TensorEntry, check_safetensors
 from albu_gan.weights_error import WeightsError as WeightsError
 
@@ -132,12 +132,14 @@ class WeightsFolder:
         config: its `config.json`.
         name: what names it again: a bundled name, a path, or `org/name@commit`.
         commit: of the Hub repository, None for a folder.
+        has_centres: whether its mask bank says where in its image each shape was seen.
     """
 
     path: Path
     config: WeightsConfig
     name: str
     commit: str | None = None
+    has_centres: bool = False
 
 
 def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFolder:
@@ -166,7 +168,7 @@ def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFold
         check_bank_header(path / MASKS, masks)
     except ValueError as err:
         raise WeightsError(str(err)) from err
-    return WeightsFolder(path, config, name, commit)
+    return WeightsFolder(path, config, name, commit, CENTRES in masks)
 
 
 def _read_config(path: Path) -> WeightsConfig:
