@@ -86,7 +86,7 @@ def test_pixels_are_called_what_they_are_when_the_background_is_weighed(dataset:
 def budget_run(shares: dict[str, list[float]], dice_of_group: dict[str, list[list[float]]]) -> dict[str, Any]:
     """Clean groups with their share of alarms at each factor, and groups of one class with the Dice of each image."""
     images = [
-        {"group": group, "classes": [], "dice_at": [], "alarm_at": [round(1000 * v) for v in values], "pixels": 1000}
+        {"group": group, "classes": [], "dice_at": [], "alarm_at": [round(10000 * v) for v in values], "pixels": 10000}
         for group, values in shares.items()
     ]
     images += [
@@ -102,22 +102,22 @@ def falling(at_one: float) -> list[float]:
     return [at_one / factor for factor in FACTORS]
 
 
-def test_networks_are_compared_where_a_hundredth_of_clean_pixels_is_called_a_defect() -> None:
+def test_networks_are_compared_where_a_thousandth_of_clean_pixels_is_called_a_defect() -> None:
     rising = [0.05 * index for index in range(len(FACTORS))]
-    run = budget_run({"a": falling(0.064), "b": falling(0.016)}, {"c": [rising, [0.0] * len(FACTORS)], "d": [rising]})
-    np.testing.assert_allclose(alarm_share(run)[FACTORS.index(1.0)], 0.04)
-    assert factor_of_budget(run) == pytest.approx(4) and place_of_budget(run) == pytest.approx(FACTORS.index(4.0))
-    expected = 0.05 * FACTORS.index(4.0)
+    run = budget_run({"a": falling(0.128), "b": falling(0.0)}, {"c": [rising, [0.0] * len(FACTORS)], "d": [rising]})
+    np.testing.assert_allclose(alarm_share(run)[FACTORS.index(1.0)], 0.064)
+    assert factor_of_budget(run) == pytest.approx(64) and place_of_budget(run) == pytest.approx(FACTORS.index(64.0))
+    expected = 0.05 * FACTORS.index(64.0)
     assert dice_at_budget(run, 0) == pytest.approx({"c": expected / 2, "d": expected}) and not dice_at_budget(run, 1)
     assert mean_dice_at_budget(run) == dice_at_budget(run, 0)
-    between = budget_run({"a": falling(0.03)}, {"d": [rising]})  # 0.015 at 2, 0.008 at 4: 5 / 7 of the way
-    assert dice_at_budget(between, 0)["d"] == pytest.approx(0.05 * (FACTORS.index(2.0) + 5 / 7))
+    between = budget_run({"a": falling(0.0032)}, {"d": [rising]})  # 0.0016 at 2, 0.0008 at 4: 3 / 4 of the way
+    assert dice_at_budget(between, 0)["d"] == pytest.approx(0.05 * (FACTORS.index(2.0) + 3 / 4))
 
 
-def test_a_budget_that_is_never_reached_or_never_exceeded_ends_at_the_first_or_last_factor() -> None:
-    dice_of_group = {"c": [[0.1] + [0.5] * (len(FACTORS) - 2) + [0.9]]}
-    quiet, loud = (budget_run({"a": [share] * len(FACTORS)}, dice_of_group) for share in (0.002, 0.9))
-    assert dice_at_budget(quiet, 0) == {"c": 0.1} and factor_of_budget(quiet) == pytest.approx(FACTORS[0])
+def test_a_network_below_the_budget_is_left_alone_and_one_that_never_is_ends_at_the_last_factor() -> None:
+    dice_of_group = {"c": [[0.1] * 3 + [0.6] + [0.5] * (len(FACTORS) - 5) + [0.9]]}
+    quiet, loud = (budget_run({"a": [share] * len(FACTORS)}, dice_of_group) for share in (0.001, 0.9))
+    assert dice_at_budget(quiet, 0) == {"c": 0.6} and factor_of_budget(quiet) == pytest.approx(1)
     assert dice_at_budget(loud, 0) == {"c": 0.9} and factor_of_budget(loud) == pytest.approx(FACTORS[-1])
 
 

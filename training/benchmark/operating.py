@@ -2,8 +2,8 @@
 
 A network calls the more a defect, the more defects it was shown, and arms that paint show more than the others; Dice of
 images with a defect rewards it for that where defects are large. So networks are also compared where a line would run
-them: the odds of the background are multiplied by the factor that leaves `BUDGET` of clean pixels called a defect. That
-factor is set by the clean images alone; of the defects that Dice is measured on it knows nothing.
+them: the odds of the background are multiplied by the least factor, 1 or more, that leaves at most `BUDGET` of clean
+pixels called a defect. Clean images alone set it; of the defects that Dice is measured on it knows nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from training.benchmark.scoring import FACTORS
 
 Run = Mapping[str, Any]
-BUDGET = 0.01  # of clean pixels, called a defect
+BUDGET = 0.001  # of clean pixels, that may be called a defect
 
 
 def has_operating_points(run: Run) -> bool:
@@ -35,18 +35,16 @@ def alarm_share(run: Run) -> np.ndarray:
 
 
 def place_of_budget(run: Run) -> float:
-    """Return where among `FACTORS` the share of false alarms falls to `BUDGET`, linear between two of them.
+    """Return where among `FACTORS`, from 1 on, the share of false alarms falls to `BUDGET`, linear between two of them.
 
-    The first where it is below from the beginning, the last where it never is.
+    At 1 where it is below without, at the last where it never is.
     """
-    share = alarm_share(run)
-    if share[0] <= BUDGET:
-        return 0.0
-    below = np.flatnonzero(share <= BUDGET)
+    share, one = alarm_share(run), FACTORS.index(1.0)
+    below = np.flatnonzero(share[one:] <= BUDGET) + one
     if not len(below):
         return float(len(FACTORS) - 1)
     after = int(below[0])
-    return after - float((BUDGET - share[after]) / (share[after - 1] - share[after]))
+    return float(one) if after == one else after - float((BUDGET - share[after]) / (share[after - 1] - share[after]))
 
 
 def factor_of_budget(run: Run) -> float:

@@ -54,7 +54,7 @@ def mean_dice_at_budget(run: Mapping[str, Any]) -> dict[str, float]:
 
 METRICS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Mapping[str, float]], str]] = {
     "dice": ("Dice", mean_dice, "+.3f"),
-    "budget": (f"Dice at {BUDGET:.0%} false alarms", mean_dice_at_budget, "+.3f"),
+    "budget": (f"Dice at {BUDGET:.1%} false alarms", mean_dice_at_budget, "+.3f"),
     "iou": ("IoU", mean_iou, "+.3f"),
     "alarms": ("false alarms, ppm", lambda run: false_alarms(run["images"]), "+.0f"),
 }
@@ -107,7 +107,7 @@ def figures_table(fractions: Mapping[float, Runs]) -> str:
     names = next(iter(next(iter(fractions.values())).values()))[0]["class_names"]
     titles = ["fraction", "arm", "runs", *(f"Dice {name}" for name in names)]
     titles += ["mean Dice", "mean IoU", "detection AP", "false alarms, ppm of clean pixels"]
-    titles += [f"at {BUDGET:.0%} false alarms: odds of the background times", "mean Dice"]
+    titles += [f"at {BUDGET:.1%} false alarms: odds of the background times", "mean Dice"]
     lines = _head(titles)
     for fraction, arms in fractions.items():
         for arm, runs in arms.items():
