@@ -13,6 +13,7 @@ from albu_gan.compositing import contrast, paste
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import Draw
 from albu_gan.masks import jitter_shape
+from albu_gan.placement import starts
 from tests.benchmark_data import PATTERN, write_parts
 from training.benchmark.arms import OneOf, Paint, PaintShapes, ReplaceByPair, build_painting, gan_transform
 from training.benchmark.donors import MARGIN, CopyPaste, Donor, FixedLatent, Peer, Poisson, cut_donors
@@ -20,6 +21,7 @@ from training.benchmark.images import ImageStore
 from training.benchmark.perlin import PerlinTexture, perlin_noise
 from training.benchmark.settings import BenchmarkConfig
 from training.datasets import DefectDataset, open_dataset
+from training.gan.export import build_mask_bank, find_shapes
 
 CONFIG = BenchmarkConfig(p=1.0, min_contrast=0.0)
 SEEDS = [(5, i, 1) for i in range(6)]
@@ -77,8 +79,6 @@ def test_the_gan_arm_is_the_transform_that_users_have(weights: str, make_image: 
 
 
 def test_the_bank_of_the_donors_is_that_of_a_painter_of_the_same_groups(dataset: DefectDataset) -> None:
-    from training.gan.export import build_mask_bank
-
     bank, donors = cut_donors(dataset, dataset.records)
     expected = build_mask_bank(dataset, dataset.records)
     assert len(bank) == len(expected) == len(donors) == 24
@@ -89,6 +89,15 @@ def test_the_bank_of_the_donors_is_that_of_a_painter_of_the_same_groups(dataset:
         ring = donor.image[:MARGIN].astype(float)
         change = (-50, 60, -30)[bank[index].class_index]
         assert inside.astype(float).mean() - ring.mean() == pytest.approx(change, abs=8)
+
+
+def test_a_shape_without_jitter_or_shift_lies_where_it_was_seen(dataset: DefectDataset) -> None:
+    for found in find_shapes(dataset, dataset.records):
+        _, mask = dataset.read(found.record)
+        (rows, columns), (height, width) = starts(found.shape, mask.shape, max_shift=0), found.shape.mask.shape
+        assert rows[0] == rows[1] and columns[0] == columns[1]
+        seen = mask[rows[0] : rows[0] + height, columns[0] : columns[0] + width] == found.shape.class_index + 1
+        np.testing.assert_array_equal(seen, found.shape.mask)
 
 
 def test_copy_paste_without_jitter_reproduces_the_donor(dataset: DefectDataset) -> None:

@@ -643,6 +643,15 @@ def test_defects_stay_near_where_their_shapes_were_seen(
     assert all(np.array_equal(a, b) for a, b in zip(anywhere, same, strict=True)), "1 changes nothing"
 
 
+@pytest.mark.parametrize("name", ["magnetic-tile-v1", "bsdata-pitting-v1"])
+def test_bundled_weights_say_where_shapes_were_seen(name: str, make_image: MakeImage) -> None:
+    bank = DefectInpainter.from_pretrained(name).mask_bank
+    places = np.array([bank[index].centre_yx for index in range(len(bank))], np.float64)
+    assert places.shape == (len(bank), 2) and len(np.unique(places, axis=0)) > len(bank) / 4
+    pipeline = A.Compose([GANDefectInpaint(name, max_shift=0.05, p=1.0)], seed=0)
+    assert pipeline(image=make_image((256, 300)), mask=np.zeros((256, 300), np.uint8))["mask"].any()
+
+
 def test_weights_that_do_not_say_where_shapes_were_seen_cannot_keep_defects_there(bare_weights: str) -> None:
     with pytest.raises(ValueError, match=r"max_shift=0.2 needs weights that say where .*bare.* does not.*at 1, or"):
         GANDefectInpaint(bare_weights, max_shift=0.2)
