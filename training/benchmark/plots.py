@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from training.atomic import write_bytes
@@ -34,24 +35,35 @@ def plot_curves(fractions: Mapping[float, Mapping[str, Sequence[Mapping[str, Any
     _save(figure, path)
 
 
-def plot_differences(found: Mapping[tuple[float, str], Mapping[str, Difference]], path: Path) -> None:
-    """Draw the differences in Dice with their intervals, one panel a fraction and baseline."""
-    panels = {key: values for key, values in found.items() if values}
+def plot_differences(found: Mapping[tuple[float, str], Mapping[str, Mapping[str, Difference]]], path: Path) -> None:
+    """Draw differences of several figures with their intervals, one panel a fraction and baseline.
+
+    Args:
+        found: by fraction and baseline, then by the name of the figure, then by arm.
+        path: of the PNG.
+    """
+    panels = {key: figures for key, figures in found.items() if any(figures.values())}
     if not panels:
         return
-    figure = Figure(figsize=(4.2 * len(panels), 0.8 + 0.4 * max(map(len, panels.values()))), layout="constrained")
-    for axes, ((fraction, base), values) in zip(
+    arms = {key: list(dict.fromkeys(arm for values in v.values() for arm in values)) for key, v in panels.items()}
+    figure = Figure(figsize=(4.2 * len(panels), 1.2 + 0.4 * max(map(len, arms.values()))), layout="constrained")
+    for axes, (key, figures) in zip(
         figure.subplots(1, len(panels), squeeze=False, sharex=True)[0], panels.items(), strict=True
     ):
-        for row, difference in enumerate(reversed(list(values.values()))):
-            axes.plot([difference.low, difference.high], [row, row], color="C0")
-            axes.plot(difference.mean, row, "o", color="C0")
+        names = arms[key][::-1]
+        for index, values in enumerate(figures.values()):
+            for row, difference in ((names.index(arm), difference) for arm, difference in values.items()):
+                place, colour = row + 0.12 - 0.24 * index, f"C{index}"
+                axes.plot([difference.low, difference.high], [place, place], color=colour)
+                axes.plot(difference.mean, place, "o", color=colour)
         axes.axvline(0, color="0.6", linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_yticks(range(len(values)), list(reversed(list(values))))
-        axes.set(
-            title=f"{fraction:.0%} of the groups", xlabel=f"Dice minus that of {base}", ylim=(-0.6, len(values) - 0.4)
-        )
+        axes.set_yticks(range(len(names)), names)
+        fraction, base = key
+        axes.set(title=f"{fraction:.0%} of the groups", xlabel=f"less that of {base}", ylim=(-0.6, len(names) - 0.4))
+    handles = {title: None for figures in panels.values() for title, values in figures.items() if values}
+    lines = [Line2D([], [], color=f"C{index}", marker="o") for index in range(len(handles))]
+    figure.legend(lines, list(handles), loc="outside lower center", ncols=len(handles), frameon=False)
     _save(figure, path)
 
 

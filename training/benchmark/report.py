@@ -52,6 +52,7 @@ def mean_dice_at_budget(run: Mapping[str, Any]) -> dict[str, float]:
     return _over_classes(run, [dice_at_budget(run, index) for index in range(len(run["class_names"]))])
 
 
+PLOTTED = ("dice", "budget")
 METRICS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Mapping[str, float]], str]] = {
     "dice": ("Dice", mean_dice, "+.3f"),
     "budget": (f"Dice at {BUDGET:.1%} false alarms", mean_dice_at_budget, "+.3f"),
@@ -279,7 +280,7 @@ def write_report(out: Path, page: Path, plots: Path | None, resamples: int, sett
     fractions = by_fraction(read_runs(out))
     plot_curves(fractions, folder / "benchmark-curves.png")
     found = {
-        (fraction, base): differences(arms, base, "dice", resamples)
+        (fraction, base): {METRICS[name][0]: differences(arms, base, name, resamples) for name in PLOTTED}
         for fraction, arms in fractions.items()
         for base in BASELINES
         if compared(arms, base)
