@@ -219,21 +219,25 @@ def speed_table(fractions: Mapping[float, Runs]) -> str:
 
 
 def benefit_table(out: Path, resamples: int = RESAMPLES) -> str:
-    """The few figures that the README shows: mean Dice, its difference to both baselines, false alarms.
+    """The few figures that the README shows: mean Dice, its differences, false alarms, and Dice at their budget.
 
     Raises:
         ResultError: if the folder holds no grid.
     """
     titles = [f"Dice less that of `{base}`" for base in BASELINES]
-    lines = _head(["training groups", "arm", "runs", "mean Dice", *titles, "false alarms, ppm"])
+    titles += ["false alarms, ppm", f"{METRICS['budget'][0]}, less that of `{BASELINES[0]}`"]
+    lines = _head(["training groups", "arm", "runs", "mean Dice", *titles])
     for fraction, arms in by_fraction(read_runs(out)).items():
         values = {arm: group_values(runs, mean_dice) for arm, runs in arms.items()}
+        at_budget = {arm: group_values(runs, mean_dice_at_budget) for arm, runs in arms.items()}
         for arm, runs in arms.items():
             cells = [_format(_over_folds(runs, lambda run: run["mean_dice"]), ".3f")]
             for base in BASELINES:
                 known = base in values and arm != base
                 cells.append(_shown(compare(values[arm], values[base], resamples), "+.3f") if known else "-")
             cells.append(_format(_over_folds(runs, lambda run: run["false_alarm_ppm"]), ".0f"))
+            known = at_budget[arm], at_budget.get(BASELINES[0], {})
+            cells.append("-" if arm == BASELINES[0] else _shown(compare(*known, resamples), "+.3f"))
             lines.append(_row([f"{fraction:.0%}", f"`{arm}`", str(len(runs)), *cells]))
     return "\n".join(lines)
 
