@@ -15,6 +15,7 @@ from training.datasets import DataError
 from training.evaluation.classifier import tell_apart
 from training.evaluation.features import DECODER_CHANNELS, ENCODER, DefectFeatures, _stages, pack
 from training.evaluation.fid_kid import fid
+from training.evaluation.full import segment
 from training.evaluation.inception import FILE, InceptionFeatures
 from training.evaluation.mask_agreement import iou, mask_agreement
 from training.evaluation.memorisation import TrainingBank
@@ -219,6 +220,14 @@ def test_a_segmenter_is_kept_with_its_encoder_and_takes_windows_of_any_size(
     alone = DefectFeatures.load(tmp_path / "encoder.safetensors", 1)
     assert not alone.can_segment and alone.num_classes == 0
     np.testing.assert_array_equal(alone.embed(pack(images, [images[0][..., 0] > 9] * 2)).shape[0], 2)
+
+
+def test_windows_of_several_shapes_are_segmented_each_as_alone(features: DefectFeatures) -> None:
+    rng = np.random.default_rng(0)
+    sizes = [(64, 64), (64, 128), (128, 64), (64, 64), (64, 128)]
+    images = [rng.integers(0, 255, (*size, 1)).astype(np.uint8) for size in sizes]
+    for image, predicted in zip(images, segment(features, images), strict=True):
+        np.testing.assert_array_equal(predicted, features.segment([image])[0])
 
 
 def test_features_are_of_the_first_three_stages_of_the_encoder(features: DefectFeatures) -> None:

@@ -115,7 +115,7 @@ def together(classes: Iterable[Sets], inception: InceptionFeatures | None = None
 def segment(features: DefectFeatures, images: list[np.ndarray]) -> list[np.ndarray]:
     """Predict index masks of windows whose sizes differ."""
     predicted: dict[int, np.ndarray] = {}
-    for size in {image.shape[0] for image in images}:
-        chosen = [index for index, image in enumerate(images) if image.shape[0] == size]
+    for size in {image.shape for image in images}:
+        chosen = [index for index, image in enumerate(images) if image.shape == size]
         predicted |= dict(zip(chosen, features.segment([images[i] for i in chosen]), strict=True))
     return [predicted[index] for index in range(len(images))]
