@@ -168,7 +168,10 @@ def differences_table(fractions: Mapping[float, Runs], resamples: int) -> str:
             found = {metric: differences(arms, base, metric, resamples) for metric in METRICS}
             for arm in found["dice"]:
                 ap = compare_statistic(arms[arm], arms[base], average_precision, min(resamples, AP_RESAMPLES))
-                cells = [_shown(found[metric].get(arm), METRICS[metric][2]) for metric in METRICS]
+                of_arm = {metric: values[arm] for metric, values in found.items() if arm in values}
+                cells = [_shown(of_arm.get(metric), METRICS[metric][2]) for metric in METRICS]
+                if "budget" in of_arm and of_arm["budget"].groups != of_arm["dice"].groups:  # older runs know no budget
+                    cells[list(METRICS).index("budget")] += f", {of_arm['budget'].groups} groups"
                 row = [f"{fraction:.0%}", f"`{arm}`", f"`{base}`", str(found["dice"][arm].groups)]
                 lines.append(_row([*row, *cells, _shown(ap, "+.3f")]))
     return "\n".join(lines)
