@@ -126,6 +126,7 @@ def test_runs_without_other_odds_or_clean_images_have_no_budget() -> None:
     older = {"images": [{k: v for k, v in image.items() if k != "dice_at"} for image in run["images"]]}
     assert has_operating_points(run) and not has_operating_points(older) and mean_dice_at_budget(older) == {}
     assert not has_operating_points(budget_run({}, {"c": [falling(0.5)]}))
+    assert not has_operating_points({**run, "background_factors": [1.0, 3.0]}), "of other factors"
 
 
 def image(group: str, counts: list[int] | None, alarm: int = 0, score: float = 0.5) -> dict[str, Any]:

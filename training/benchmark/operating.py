@@ -21,7 +21,9 @@ BUDGET = 0.001  # of clean pixels, that may be called a defect
 
 
 def has_operating_points(run: Run) -> bool:
-    """Whether the run says what its images, clean ones included, are at other factors than 1; older ones do not."""
+    """Whether the run says what its images, clean ones included, are at each of `FACTORS`; older ones do not."""
+    if tuple(run.get("background_factors", FACTORS)) != FACTORS:
+        return False
     return any("alarm_at" in image for image in run["images"]) and all("dice_at" in image for image in run["images"])
 
 

@@ -61,9 +61,9 @@ def plot_differences(found: Mapping[tuple[float, str], Mapping[str, Mapping[str,
         axes.set_yticks(range(len(names)), names)
         fraction, base = key
         axes.set(title=f"{fraction:.0%} of the groups", xlabel=f"less that of {base}", ylim=(-0.6, len(names) - 0.4))
-    handles = {title: None for figures in panels.values() for title, values in figures.items() if values}
-    lines = [Line2D([], [], color=f"C{index}", marker="o") for index in range(len(handles))]
-    figure.legend(lines, list(handles), loc="outside lower center", ncols=len(handles), frameon=False)
+    titles = list(next(iter(panels.values())))
+    lines = [Line2D([], [], color=f"C{index}", marker="o") for index in range(len(titles))]
+    figure.legend(lines, titles, loc="outside lower center", ncols=len(titles), frameon=False)
     _save(figure, path)
 
 

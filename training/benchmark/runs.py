@@ -24,7 +24,7 @@ from training.benchmark.folds import Fold
 from training.benchmark.images import ImageStore, at_most_per_group, defective_and_clean
 from training.benchmark.network import Segmenter, predict
 from training.benchmark.painters import describe_painter
-from training.benchmark.scoring import score_image, summary
+from training.benchmark.scoring import FACTORS, score_image, summary
 from training.benchmark.settings import ARMS, BenchmarkConfig
 from training.benchmark.train import train
 from training.datasets import DefectDataset
@@ -111,6 +111,7 @@ def carry_out(
         "parameters": sum(p.numel() for p in network.parameters()),
         "curve": trained.curve,
         "summary": summary(images, dataset.class_names),
+        "background_factors": list(FACTORS),  # of dice_at and alarm_at
         "images": images,
         "steps_per_second": trained.steps_per_second,
         "workers": machine.workers,
