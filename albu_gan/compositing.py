@@ -230,7 +230,9 @@ def edge_weight(mask: np.ndarray, top: int, left: int, image_hw: tuple[int, int]
         padded[-1] = padded[-2]
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
     over = min(max(float(depth.max()) / 6, 0.5), EDGE)
-    return np.asarray(np.clip((depth - np.float32(0.5)) * np.float32(1 / over), 0, 1))
+    weight = np.subtract(depth, np.float32(0.5))
+    weight *= np.float32(1 / over)
+    return np.asarray(weight.clip(0, 1, out=weight))
 
 
 def paste(image: np.ndarray, patch: Patch) -> None:

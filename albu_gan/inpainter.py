@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -259,9 +260,11 @@ class DefectInpainter:
             (N, C, H, W) float32, what is to be added, in units of the full range of the image; 0 outside.
         """
         paint = self._loaded().paint
-        with torch.inference_mode(), torch.autocast(window.device.type, enabled=False):
-            present = torch.zeros(len(window), len(self.class_names))
-            present[torch.arange(len(window)), torch.tensor(list(classes))] = 1
+        present = torch.from_numpy(np.eye(len(self.class_names), dtype=np.float32)[list(classes)])
+        # A context costs as much as three small layers: no autocast is switched off where none is on.
+        kind = window.device.type
+        outside = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+        with torch.inference_mode(), outside:
             return paint(window, inside.float(), present.to(window.device), z)
 
     def __call__(
@@ -333,7 +336,7 @@ def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
     if crop.shape[2] != channels:
         # A product, since numpy's mean over a short last axis takes three times as long.
         crop = crop.astype(np.float32) @ np.full((crop.shape[2], 1), 1 / crop.shape[2], np.float32)
-        crop = np.repeat(crop, channels, axis=2)
+        crop = np.broadcast_to(crop, (*crop.shape[:2], channels))
     return np.asarray(crop * np.float32(scale) - np.float32(1), np.float32)
 
 

@@ -23,12 +23,13 @@ from torch import Tensor
 
 from albu_gan.compositing import WindowShape
 from albu_gan.generators import DefectGenerator, GeneratorConfig
-from albu_gan.generators.planar import planar
+from albu_gan.generators.parts import Part, Parts, cut, mask_box
+from albu_gan.generators.planar import PlanarUnshuffleGenerator, planar
 from albu_gan.onnx_graph import OPSET, UnsupportedOperation, record
 from albu_gan.weights_error import WeightsError
 
 BACKENDS = ("torch", "onnx")
-FORMAT = 1  # of the exported graphs and their files; raise it when either changes
+FORMAT = 2  # of the exported graphs and their files; raise it when either changes
 MAGIC = b"albu-gan onnx\n"  # then the SHA-256 of the model, then the model
 TOLERANCE = 1 / 255  # of the full range of the image: a level of a uint8 image
 CHECKED_WINDOWS = 6
@@ -107,11 +108,7 @@ class OnnxPainter:
         Raises:
             WeightsError: if the generator cannot be exported, or ONNX Runtime paints something else than torch.
         """
-        arrays = {"window": window, "inside": inside, "present": present, "z": z}
-        added = _run(
-            self._session((window.shape[2], window.shape[3])), {name: array.numpy() for name, array in arrays.items()}
-        )
-        return torch.from_numpy(added)
+        return _run(self._session((window.shape[2], window.shape[3])), window, inside, present, z)
 
     def _session(self, shape: WindowShape) -> Any:
         """Return this process's session for windows of a shape."""
@@ -200,7 +197,11 @@ def export(network: DefectGenerator, shape: WindowShape) -> bytes:
         WeightsError: if its architecture calls something that cannot be exported.
     """
     try:
-        return record(planar(network), _windows(network.config, shape, 1))
+        paint, examples = planar(network), _windows(network.config, shape, 1)
+        if isinstance(paint, PlanarUnshuffleGenerator):
+            whole = Parts.around(Part(0, 0, *shape), *shape)
+            examples |= {name: torch.tensor(part) for name, part in whole._asdict().items()}
+        return record(paint, examples)
     except UnsupportedOperation as err:
         raise WeightsError(
             f"the generator {network.config.architecture!r} cannot be exported to ONNX ({err}); take backend='torch'"
@@ -227,7 +228,7 @@ def check_against_torch(session: Any, network: DefectGenerator, shape: WindowSha
     inputs = _windows(network.config, shape, CHECKED_WINDOWS)
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         expected = network.paint(**inputs).numpy()
-    painted = _run(session, {name: value.numpy() for name, value in inputs.items()})
+    painted = _run(session, **inputs).numpy()
     both_broken = ~np.isfinite(expected) & ~np.isfinite(painted)  # weights that overflow: found when painting
     difference = np.abs(np.where(both_broken, 0, painted - expected)).max()
     if not difference <= TOLERANCE:
@@ -237,11 +238,19 @@ def check_against_torch(session: Any, network: DefectGenerator, shape: WindowSha
         )
 
 
-def _run(session: Any, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Run a session on float32 arrays of any layout."""
-    feeds = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
-    (added,) = session.run(None, feeds)
-    return np.asarray(added)
+def _run(session: Any, window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
+    """Paint with a session; see `DefectGenerator.paint`. Where the graph paints parts, the rest is filled up with 0."""
+    tensors = {"window": window, "inside": inside, "present": present, "z": z}
+    feeds = {name: np.ascontiguousarray(tensor.numpy(), np.float32) for name, tensor in tensors.items()}
+    if len(session.get_inputs()) == len(feeds):
+        return torch.from_numpy(session.run(None, feeds)[0])
+    added = torch.zeros(window.shape)
+    box = mask_box(inside)
+    if box is not None:
+        parts = Parts.around(box, *inside.shape[1:])
+        feeds |= {name: np.array(part) for name, part in parts._asdict().items()}
+        cut(added, parts.painted).copy_(torch.from_numpy(session.run(None, feeds)[0]))
+    return added
 
 
 def _windows(config: GeneratorConfig, shape: WindowShape, count: int) -> dict[str, Tensor]:

@@ -38,8 +38,9 @@ class Graph:
         self._names = 0
 
     def input(self, name: str, example: Tensor) -> Traced:
-        """Declare an input whose first axis is the batch."""
-        self._inputs.append(self._info(name, example))
+        """Declare an input: numbers, whose first axis is the batch, or a part to be cut out, (4,) int64."""
+        part = example.dtype == torch.int64
+        self._inputs.append(self._info(name, 7, example.shape) if part else self._batch_info(name, example))
         return Traced(self, name, example)
 
     def node(self, kind: str, *operands: Any, outputs: int = 1, **attributes: Any) -> Any:
@@ -49,13 +50,13 @@ class Graph:
         return names if outputs > 1 else names[0]
 
     def to_bytes(self, output: Traced) -> bytes:
-        """Return the model, whose only output is called "added"."""
+        """Return the model, whose only output, (batch, C, height, width), is called "added"."""
         self._nodes.append(self._helper.make_node("Identity", [output.name], ["added"]))
         graph = self._helper.make_graph(
             self._nodes,
             "albu_gan",
             self._inputs,
-            [self._info("added", output.value)],
+            [self._info("added", 1, ["batch", output.shape[1], "height", "width"])],
             [self._numpy.from_array(array, name) for name, array in self._constants.values()],
         )
         model = self._helper.make_model(
@@ -63,8 +64,11 @@ class Graph:
         )
         return bytes(model.SerializeToString())
 
-    def _info(self, name: str, example: Tensor) -> Any:
-        return self._helper.make_tensor_value_info(name, 1, ["batch", *example.shape[1:]])  # 1 is float32
+    def _batch_info(self, name: str, example: Tensor) -> Any:
+        return self._info(name, 1, ["batch", *example.shape[1:]])
+
+    def _info(self, name: str, kind: int, shape: Sequence[int | str]) -> Any:
+        return self._helper.make_tensor_value_info(name, kind, list(shape))  # 1 is float32, 7 is int64
 
     def _operand(self, value: Any) -> str:
         """Return a name: of what was recorded, or of a new constant."""
@@ -274,6 +278,11 @@ def _slice(g: Graph, x: Any, axis: int, start: int, stop: int, step: int = 1) ->
     return g.node("Slice", x, _int64([start]), _int64([stop]), _int64([axis]), _int64([step]))
 
 
+def _cut(g: Graph, x: Any, part: Any) -> Any:
+    starts, ends = g.node("Split", part, _int64([2, 2]), axis=0, outputs=2)
+    return g.node("Slice", x, starts, ends, _int64([2, 3]))
+
+
 def _getitem(g: Graph, x: Traced, index: Any) -> Any:
     """Slices with positive steps, and None for a new axis."""
     index = index if isinstance(index, tuple) else (index,)
@@ -366,6 +375,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "tensordot": _tensordot,
     "roll": _roll,
     "getitem": _getitem,
+    "cut": _cut,
     "repeat": _repeat,
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
@@ -381,15 +391,19 @@ def record(paint: Callable[..., Any], examples: dict[str, Tensor]) -> bytes:
 
     Args:
         paint: calls torch with its arguments and returns one of the results.
-        examples: by name of the argument, one window of each; the first axis is the batch.
+        examples: by name of the argument, one window of each, whose first axis is the batch; or (4,) int64, first row
+            and column and last row and column, ends not included, of a part that a function called `cut` cuts out.
 
     Returns:
-        The model, with inputs of these names and an output "added".
+        The model, with inputs of these names and an output "added", (batch, C, height, width).
 
     Raises:
         UnsupportedOperation: if something is called that cannot be recorded.
     """
     graph = Graph()
     with torch.no_grad():
-        inputs = [graph.input(name, torch.cat([value] * BATCH)) for name, value in examples.items()]
+        inputs = [
+            graph.input(name, value if value.dtype == torch.int64 else torch.cat([value] * BATCH))
+            for name, value in examples.items()
+        ]
         return graph.to_bytes(paint(*inputs))

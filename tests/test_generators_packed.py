@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import albu_gan.generators.packed as packed_module
 from albu_gan import DefectInpainter
 from albu_gan.generators import ARCHITECTURES, DefectGenerator, build_generator, default_config
 from albu_gan.generators.packed import PackedConv, PackedUnshuffleGenerator, packed
-from albu_gan.generators.planar import planar
+from albu_gan.generators.parts import Part, Parts, cut, mask_box
+from albu_gan.generators.planar import PlanarUnshuffleGenerator, planar
 from albu_gan.hub import bundled_names
 
 Paint = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -37,6 +40,9 @@ def built(architecture: str = "default", **fields: Any) -> DefectGenerator:
     return network.eval().requires_grad_(False)
 
 
+ONE_LEVEL, THREE_LEVELS = built(channels=(8,), fine_channels=4), built(channels=(4, 6, 8), fine_channels=4)
+
+
 def windows(network: DefectGenerator, batch: int, height: int, width: int, seed: int = 0) -> dict[str, Tensor]:
     config, rng = network.config, np.random.default_rng(seed)
     arrays = {
@@ -48,7 +54,23 @@ def windows(network: DefectGenerator, batch: int, height: int, width: int, seed:
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("arrange", [packed, planar])
+def whole(network: DefectGenerator) -> Paint:
+    """The form for ONNX Runtime, with what it does not paint filled up as its backend does."""
+    paint = planar(network)
+    assert isinstance(paint, PlanarUnshuffleGenerator)
+
+    def painted(window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
+        added = torch.zeros(window.shape)
+        box = mask_box(inside)
+        if box is not None:
+            parts = Parts.around(box, *inside.shape[1:])
+            cut(added, parts.painted).copy_(paint(window, inside, present, z, *parts))
+        return added
+
+    return painted
+
+
+@pytest.mark.parametrize("arrange", [packed, whole])
 @pytest.mark.parametrize("fields", SHAPES)
 @pytest.mark.parametrize(("batch", "size_hw"), [(1, (64, 64)), (3, (32, 64)), (2, (128, 128)), (1, (160, 96))])
 def test_an_arranged_generator_paints_what_the_plain_one_paints(
@@ -85,8 +107,40 @@ def test_an_empty_mask_has_no_class_as_in_the_plain_network() -> None:
     inputs = windows(network, 2, 64, 64)
     inputs["inside"][0] = 0
     with torch.inference_mode():
-        for arrange in (packed, planar):
+        for arrange in (packed, whole):
             torch.testing.assert_close(arrange(network)(**inputs), network.paint(**inputs), rtol=0, atol=2e-6)
+        inputs["inside"][:] = 0
+        for arrange in (packed, whole):
+            assert torch.equal(arrange(network)(**inputs), torch.zeros(2, 1, 64, 64))
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_what_a_mask_does_not_need_makes_no_difference_to_what_it_does(data: st.DataObject) -> None:
+    network = ONE_LEVEL if data.draw(st.booleans()) else THREE_LEVELS
+    height, width = (16 * data.draw(st.integers(2, 8)) for _ in range(2))
+    inputs = windows(network, data.draw(st.integers(1, 2)), height, width, seed=data.draw(st.integers(0, 99)))
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    bottom, right = data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width))
+    box = torch.zeros(height, width)
+    box[top:bottom, left:right] = 1
+    inputs["inside"] *= box
+    inputs["inside"][:, top, left] = inputs["inside"][-1, bottom - 1, right - 1] = 1
+    assert mask_box(inputs["inside"]) == Part(top, left, bottom, right)
+    with torch.inference_mode():
+        expected = network.paint(**inputs)
+        for arrange in (packed, whole):
+            torch.testing.assert_close(arrange(network)(**inputs), expected, rtol=0, atol=2e-6)
+
+
+def test_a_small_mask_needs_a_part_of_every_map() -> None:
+    parts = Parts.around(Part(61, 64, 66, 72), 128, 128)
+    assert parts.painted == Part(60, 64, 68, 72)
+    assert parts.block == Part(11, 12, 21, 22)
+    assert parts.made == Part(3, 3, 7, 7)
+    assert parts.seen == Part(56, 60, 72, 76)
+    assert parts.fine == Part(2, 2, 6, 6)
+    assert Parts.around(Part(0, 0, 128, 128), 128, 128).block == Part(0, 0, 32, 32)
 
 
 @pytest.mark.parametrize("architecture", sorted(set(ARCHITECTURES) - {"default"}))
@@ -99,28 +153,49 @@ def test_other_architectures_paint_as_they_are(architecture: str) -> None:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize("size_hw", [(1, 1), (8, 8), (6, 10), (33, 17)])
-def test_a_packed_convolution_convolves(kernel: int, stride: int, batch: int, size_hw: tuple[int, int]) -> None:
+@pytest.mark.parametrize("activation", ["none", "tanh"])
+def test_a_packed_convolution_convolves(
+    kernel: int, stride: int, batch: int, size_hw: tuple[int, int], activation: str
+) -> None:
     layer = nn.Conv2d(13, 24, kernel, stride, kernel // 2).requires_grad_(False)
-    x = torch.rand(batch, *size_hw, 13, generator=torch.Generator().manual_seed(0))
-    out = PackedConv(layer.weight, layer.bias, 8, stride)(x)
-    assert out.is_contiguous()
-    torch.testing.assert_close(out.permute(0, 3, 1, 2), layer(x.permute(0, 3, 1, 2)), rtol=1e-5, atol=1e-5)
+    x = torch.rand(batch, 13, *size_hw, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last)
+    convolution = PackedConv(layer.weight, layer.bias, 8, stride, activation=activation)
+    out, expected = convolution(x), layer(x)
+    if activation == "none":
+        torch.testing.assert_close(convolution.onto(out.clone(), x), 2 * expected, rtol=1e-5, atol=1e-5)
+    else:
+        expected = torch.tanh(expected)
+    assert out.permute(0, 2, 3, 1).is_contiguous()
+    torch.testing.assert_close(out, expected, rtol=1e-5, atol=1e-5)
 
 
 def wrong_convolution(x: Tensor, packed: Tensor, bias: Tensor, *args: Any) -> Tensor:
     return F.conv2d(x, torch.zeros(len(bias), x.shape[1], 3, 3), bias, padding=1)
 
 
-#: oneDNN's functions in a torch in which they do something else.
-WRONG_OPS = SimpleNamespace(
-    mkldnn=SimpleNamespace(
-        _reorder_convolution_weight=lambda *args: torch.zeros(1),
-        _convolution_pointwise=SimpleNamespace(default=wrong_convolution),
+ONEDNN = torch.ops.mkldnn
+
+
+def operations(convolve: Any, convolve_onto: Any, reorder: Any) -> SimpleNamespace:
+    """`torch.ops` of a torch in which some of oneDNN's functions do something else."""
+    return SimpleNamespace(
+        mkldnn=SimpleNamespace(
+            _reorder_convolution_weight=reorder,
+            _convolution_pointwise=SimpleNamespace(default=convolve),
+            _convolution_pointwise_=SimpleNamespace(binary=convolve_onto),
+        )
     )
+
+
+@pytest.mark.parametrize(
+    "ops",
+    [
+        operations(wrong_convolution, wrong_convolution, lambda *args: torch.zeros(1)),
+        operations(ONEDNN._convolution_pointwise.default, lambda sum, *args: sum, ONEDNN._reorder_convolution_weight),
+        object(),
+    ],
 )
-
-
-@pytest.mark.parametrize("ops", [WRONG_OPS, object()])
 def test_without_the_functions_of_onednn_or_with_wrong_ones_convolutions_are_torchs(
     ops: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,7 @@
 
 ONNX Runtime has fast convolutions and slow transpositions. A convolution of a folded map is one of the map itself with
 a larger kernel and a stride: so nothing is folded, and the two kinds of input of a layer are two convolutions, summed.
-All modulations are one matrix product, and what is added is computed before it is unfolded.
+All modulations are one matrix product, what is added is computed before it is unfolded, and only in the mask's box.
 """
 
 from __future__ import annotations
@@ -16,16 +16,26 @@ from torch import Tensor
 from albu_gan.generators.base import DefectGenerator
 from albu_gan.generators.default import ModulatedBlock, ResidualUnshuffleGenerator
 from albu_gan.generators.noise import NOISE_TILE
-from albu_gan.generators.packed import head_for_one_tanh, merged_modulations, modulated_blocks, weight_and_bias
+from albu_gan.generators.packed import (
+    head_for_one_tanh,
+    merged_modulations,
+    modulated_blocks,
+    unfolded_kernel,
+    weight_and_bias,
+)
+from albu_gan.generators.parts import Part, cut
 
 
-def planar(network: DefectGenerator) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
-    """Return the form of `network.paint` that ONNX Runtime runs fastest."""
+def planar(network: DefectGenerator) -> Callable[..., Tensor]:
+    """Return the form of `network.paint` that ONNX Runtime runs fastest.
+
+    If it is a `PlanarUnshuffleGenerator`, it takes the fields of `Parts` besides, and returns what is painted alone.
+    """
     return PlanarUnshuffleGenerator(network) if type(network) is ResidualUnshuffleGenerator else network.paint
 
 
 class PlanarUnshuffleGenerator:
-    """Paints as `ResidualUnshuffleGenerator` does.
+    """Paints as `ResidualUnshuffleGenerator` does, one part of the windows.
 
     Args:
         network: in evaluation mode on the CPU, float32.
@@ -36,14 +46,29 @@ class PlanarUnshuffleGenerator:
         self.network, self.channels = network, network.config.in_channels
         planes, folded = self.channels + 2, network.config.fine_channels // 2
         stem, self.stem_bias = weight_and_bias(network.stem)
-        self.stem, self.stem_classes = _unfolded_kernel(stem[:, : 16 * planes], 4), stem[:, 16 * planes :]
+        self.stem, self.stem_classes = unfolded_kernel(stem[:, : 16 * planes], 4), stem[:, 16 * planes :]
         fine, self.fine_bias = weight_and_bias(network.fine_in)
-        self.fine_seen, self.fine_made = _unfolded_kernel(fine[:, folded:], 2), fine[:, :folded]
+        self.fine_seen, self.fine_made = unfolded_kernel(fine[:, folded:], 2), fine[:, :folded]
         self.head, self.head_bias = head_for_one_tanh(network)
         self.modulation, self.modulation_bias, self.widths = merged_modulations(network)
 
-    def __call__(self, window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
-        """Paint; see `DefectGenerator.paint`."""
+    def __call__(
+        self,
+        window: Tensor,
+        inside: Tensor,
+        present: Tensor,
+        z: Tensor,
+        block: Tensor | Part,
+        made: Tensor | Part,
+        seen: Tensor | Part,
+        fine: Tensor | Part,
+        painted: Tensor | Part,
+    ) -> Tensor:
+        """Paint; see `DefectGenerator.paint`, and for the parts, (4,) int64, `albu_gan.generators.parts.Parts`.
+
+        Returns:
+            (B, C, h, w) float, the part `painted` of what is to be added.
+        """
         network, inside = self.network, inside[:, None]
         full = torch.cat([2 * window, 2 * inside - 1, self._noise(z, *window.shape[-2:])], dim=1)
         style = network.mapping(torch.cat([z, present * inside.amax(dim=(2, 3))], dim=1))
@@ -59,17 +84,19 @@ class PlanarUnshuffleGenerator:
             skips.append(x)
             x = _block(F.leaky_relu(down(x), 0.2), next(blocks), next(modulations))
         x = _block(x, next(blocks), next(modulations))
-        for up in reversed(network.up):
+        for number, up in enumerate(reversed(network.up), start=1):
             x = skips.pop() + F.interpolate(up(x), scale_factor=2.0, mode="nearest")
-            x = _block(x, next(blocks), next(modulations))
+            x = _block(cut(x, block) if number == len(network.up) else x, next(blocks), next(modulations))
+        x = x if len(network.up) else cut(x, block)
 
-        made = F.pixel_shuffle(F.leaky_relu(network.to_fine(x), 0.2), 2)
-        fine = F.conv2d(full, self.fine_seen, self.fine_bias, stride=2, padding=2)
-        fine = _modulated(fine + F.conv2d(made, self.fine_made, None, padding=1), next(modulations))
-        out = torch.tanh(F.conv2d(fine, self.head, self.head_bias, padding=1))
+        x = F.pixel_shuffle(cut(F.leaky_relu(network.to_fine(x), 0.2), made), 2)
+        features = F.conv2d(cut(full, seen), self.fine_seen, self.fine_bias, stride=2, padding=2)
+        features = _modulated(features + F.conv2d(x, self.fine_made, None, padding=1), next(modulations))
+        out = torch.tanh(F.conv2d(features, self.head, self.head_bias, padding=1))
+        out = cut(out, fine)
         residuals, alphas = out[:, : 4 * self.channels], out[:, 4 * self.channels :]
         alphas = torch.cat([alphas] * self.channels, dim=1)
-        return F.pixel_shuffle(torch.addcmul(residuals, residuals, alphas), 2) * (inside * 0.5)
+        return F.pixel_shuffle(torch.addcmul(residuals, residuals, alphas), 2) * (cut(inside, painted) * 0.5)
 
     def _noise(self, z: Tensor, height: int, width: int) -> Tensor:
         """`NoiseField`, of just the part that is seen."""
@@ -92,10 +119,3 @@ def _block(x: Tensor, block: ModulatedBlock, modulation: Tensor) -> Tensor:
 def _modulated(x: Tensor, modulation: Tensor) -> Tensor:
     scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
     return F.leaky_relu(x * scale + shift, 0.2)
-
-
-def _unfolded_kernel(weight: Tensor, factor: int) -> Tensor:
-    """(C', C f f, K, K), for a map folded by f, to (C', C, K f, K f), for the map itself with a stride of f."""
-    out, inputs, size, _ = weight.shape
-    cells = weight.view(out, inputs // factor**2, factor, factor, size, size).permute(0, 1, 4, 2, 5, 3)
-    return cells.reshape(out, -1, size * factor, size * factor)
