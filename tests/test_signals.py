@@ -185,3 +185,42 @@ def test_painting_that_is_killed_leaves_no_half_written_picture(weights: str, tm
                 assert picture is not None and picture.shape[:2] == (200, 200), path
                 if kind == "masks":
                     assert picture.max() <= len(CLASSES)
+
+
+TRAINING_A_PAINTER = """
+import sys
+from training.benchmark.painters import run_to_its_end
+
+CHILD = '''
+import os, signal, sys, time
+wanted = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: wanted.append(1))
+print(os.getpid(), flush=True)
+while not wanted:
+    time.sleep(0.01)
+time.sleep(0.3)
+open(sys.argv[1], "w").write("checkpoint")
+'''
+run_to_its_end([sys.executable, "-c", CHILD, *sys.argv[1:]])
+print("went on")
+"""
+
+
+@pytest.mark.parametrize(("number", "whom"), [(signal.SIGTERM, os.kill), (signal.SIGINT, os.killpg)])
+def test_a_benchmark_that_is_interrupted_ends_with_the_training_it_started(
+    tmp_path: Path, number: signal.Signals, whom: Callable[[int, int], None]
+) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    process = start(tmp_path, TRAINING_A_PAINTER, str(checkpoint))
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    try:
+        whom(process.pid, number)
+        said, _ = process.communicate(timeout=PATIENCE)
+        assert ended(child) and checkpoint.read_text() == "checkpoint"
+        assert process.returncode != 0 and "went on" not in said
+    finally:
+        for pid in (process.pid, child):
+            if not ended(pid):
+                os.kill(pid, signal.SIGKILL)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -197,10 +199,28 @@ def _train(fold: Fold, dataset: DefectDataset, source: PainterSource, path: Path
         command += ["--total-kimg", f"{source.kimg:g}"]
     if (path / "run" / "checkpoints" / "last.pt").is_file():
         command.append("--resume")
-    try:
-        subprocess.run(command, check=True)
-    except subprocess.CalledProcessError as err:
-        raise PainterError(f"{path}: the painter's training failed with status {err.returncode}; see above") from err
+    status = run_to_its_end(command)
+    if status:
+        raise PainterError(f"{path}: the painter's training failed with status {status}; see above")
+
+
+def run_to_its_end(command: Sequence[str]) -> int:
+    """Run a command and return its status. Whoever ends this process ends the command first, in its own time.
+
+    SIGTERM is passed on; Ctrl+C reaches both from the terminal.
+    """
+    with subprocess.Popen(command) as child:
+        caught = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)) if caught else None
+        try:
+            return child.wait()
+        except SystemExit:
+            child.terminate()
+            raise
+        finally:
+            child.wait()  # so that checkpoints are whole and nothing trains unseen
+            if caught:
+                signal.signal(signal.SIGTERM, before)
 
 
 def describe_painter(folder: WeightsFolder) -> dict[str, Any]:
