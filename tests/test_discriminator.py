@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.gan.discriminator import NEAR_PIXELS, MultiScaleDiscriminator, PatchDiscriminator, build_discriminator
+from training.gan.discriminator import (
+    NEAR_PIXELS,
+    MultiScaleDiscriminator,
+    PatchDiscriminator,
+    build_discriminator,
+    surrounding_mean,
+)
 from training.gan.losses import zero_centred_penalty
 
 
@@ -86,3 +92,27 @@ def test_the_field_of_a_patch_is_seventy_pixels() -> None:
 def test_discriminators_are_built_by_name() -> None:
     assert isinstance(build_discriminator("patchgan", 1, 2, (4, 8), "mask"), PatchDiscriminator)
     assert isinstance(build_discriminator("multi-scale", 1, 2, (4, 8), "both"), MultiScaleDiscriminator)
+
+
+def test_the_surroundings_of_a_mask_are_what_lies_near_it_or_else_all_outside_of_it() -> None:
+    image = torch.zeros(3, 1, 16, 16)
+    inside, near = torch.zeros(3, 1, 8, 8), torch.zeros(3, 1, 8, 8)
+    inside[:2, :, 2:4, 2:4], near[0, :, 1:5, 1:5], inside[2], near[1:] = 1, 1, 1, inside[1:]
+    image[0, :, 2:10, 2:10], image[0, :, 4:8, 4:8] = 0.5, 0.9
+    image[1, :, :8], image[1, :, 4:8, 4:8] = 0.6, 0.9
+    image[2] = 0.25
+    assert surrounding_mean(image, inside, near).flatten().tolist() == pytest.approx([0.5, 0.6 * (32 - 4) / 60, 0.25])
+
+
+@pytest.mark.parametrize("contrast", [True, False])
+def test_a_patch_deep_inside_a_mask_is_judged_by_its_contrast_to_what_surrounds_the_mask(contrast: bool) -> None:
+    torch.manual_seed(0)
+    network = MultiScaleDiscriminator(1, 1, (4, 8), contrast=contrast)
+    image = torch.zeros(1, 1, 128, 128, requires_grad=True)
+    masks = torch.zeros(1, 1, 128, 128)
+    masks[:, :, 24:104, 24:104] = 1
+    _, (stage,) = network(image, masks)
+    (gradient,) = torch.autograd.grad(stage[0, :, 16, 16].sum(), image)
+    assert gradient[0, 0, 60:68, 60:68].any()
+    assert gradient[0, 0, 18:23].any() == contrast
+    assert not gradient[0, 0, :14].any()

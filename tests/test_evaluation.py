@@ -21,7 +21,15 @@ from training.evaluation.copy_paste import feathered_copy_paste
 from training.evaluation.distance import mean_distance, within_class_distance
 from training.evaluation.features import DECODER_CHANNELS, ENCODER, DefectFeatures, pack
 from training.evaluation.fid_kid import kid
-from training.evaluation.measure import ClassSamples, collect_samples, means, measure_class
+from training.evaluation.measure import (
+    ClassSamples,
+    WindowSet,
+    against_surroundings,
+    brightness_distance,
+    collect_samples,
+    means,
+    measure_class,
+)
 from training.evaluation.prdc import coverage
 from training.gan.__main__ import main as train_main
 from training.windows import DefectWindow, cut_defects
@@ -189,7 +197,30 @@ def test_a_painter_that_paints_nothing_is_invisible_and_one_that_ignores_its_lat
     assert figures["same"]["kid_painted"] < figures["nothing"]["kid_painted"]
     # What does not depend on the painter does not.
     assert len({f["kid_copy_paste"] for f in figures.values()}) == 1
+    assert len({f["brightness_copy_paste"] for f in figures.values()}) == 1
+    assert figures["nothing"]["brightness_painted"] > figures["nothing"]["brightness_real"] >= 0
     assert "kid_real" not in measure_class(same, 4, samples, features, seed=0, floors=False)
+
+
+def shaded(levels: list[tuple[int, int]]) -> WindowSet:
+    """Windows of a square defect of class 0, brightness inside and around, and another class's defect beside it."""
+    images, labels = [], []
+    for inside, around in levels:
+        label = np.zeros((40, 40), np.uint8)
+        label[12:24, 12:24], label[12:24, 24:28] = 1, 2
+        image = np.full((40, 40, 3), 7, np.uint8)
+        image[4:32, 4:32], image[label == 2], image[label == 1] = around, 250, inside
+        images.append(image)
+        labels.append(label)
+    names = np.array(["g"] * len(levels))
+    return WindowSet(images, labels, np.empty((len(levels), 0)), names, names)
+
+
+def test_brightness_is_that_against_the_surroundings_whatever_the_exposure() -> None:
+    assert against_surroundings(shaded([(90, 120), (150, 120)]), 0).tolist() == pytest.approx([-30, 30])
+    real, darker = shaded([(90, 120), (60, 80)]), shaded([(60, 120), (20, 80)])
+    assert brightness_distance(real, darker, 0) == pytest.approx(35)
+    assert brightness_distance(real, shaded([(140, 160), (10, 40)]), 0) == pytest.approx(0)
 
 
 def test_means_are_over_the_classes_and_leave_out_what_a_class_lacks() -> None:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
+from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 from albu_gan.compositing import contrast, edge_weight
@@ -25,6 +27,7 @@ from training.tensors import image_tensor, mask_tensor, uint8_images
 from training.windows import Backgrounds, DefectWindow, WindowBatches
 
 MIN_CONTRAST = 8.0
+SURROUNDINGS = 8  # pixels around a mask that a defect's brightness is compared with
 NO_MEAN = ("draws", "contrast_median", "unseen_defects", "unseen_groups")
 Paint = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -214,8 +217,10 @@ def class_figures(sets: dict[str, WindowSet], samples: ClassSamples) -> dict[str
     Returns:
         draws; contrast_reached (share of first draws with a contrast of `MIN_CONTRAST` levels) and contrast_median;
         diversity (mean feature distance of two latents on one window and mask over that of two real defects);
-        kid_painted; coverage and coverage_real (of painted and of training defects); kid_copy_paste and kid_real if
-        the sets have the floors; unseen_defects and unseen_groups.
+        kid_painted; brightness_painted (how far the brightness of painted defects against their surroundings is from
+        that of unseen defects: the Wasserstein distance of the two distributions, in levels of 255); coverage and
+        coverage_real (of painted and of training defects); kid and brightness with _copy_paste and _real if the sets
+        have the floors; unseen_defects and unseen_groups.
     """
     seen = contrasts(sets["clean"], sets["painted"], samples.class_index)
     real, painted = sets["real"].vectors, sets["painted"].vectors
@@ -225,12 +230,14 @@ def class_figures(sets: dict[str, WindowSet], samples: ClassSamples) -> dict[str
         "contrast_median": float(np.median(seen)),
         "diversity": mean_distance(painted, sets["second"].vectors) / samples.real_spread,
         "kid_painted": kid(real, painted),
+        "brightness_painted": brightness_distance(sets["real"], sets["painted"], samples.class_index),
         "coverage": coverage(real, painted),
         "coverage_real": samples.real_coverage,
     }
     if "train" in sets:
-        figures["kid_copy_paste"] = kid(real, sets["copy_paste"].vectors)
-        figures["kid_real"] = kid(real, sets["train"].vectors)
+        for suffix, name in (("copy_paste", "copy_paste"), ("real", "train")):
+            figures[f"kid_{suffix}"] = kid(real, sets[name].vectors)
+            figures[f"brightness_{suffix}"] = brightness_distance(sets["real"], sets[name], samples.class_index)
     return {**figures, "unseen_defects": samples.defects, "unseen_groups": samples.groups}
 
 
@@ -238,6 +245,29 @@ def contrasts(clean: WindowSet, painted: WindowSet, class_index: int) -> np.ndar
     """Return the contrast of each painted window with its clean one, in levels of 255; see `contrast`."""
     layers = zip(clean.images, painted.images, painted.labels, strict=True)
     return np.array([contrast(before, after, labels == class_index + 1) for before, after, labels in layers])
+
+
+def brightness_distance(one: WindowSet, other: WindowSet, class_index: int) -> float:
+    """Return how far two sets are apart in `against_surroundings`: a Wasserstein distance, in levels of 255."""
+    return float(wasserstein_distance(*(against_surroundings(windows, class_index) for windows in (one, other))))
+
+
+def against_surroundings(windows: WindowSet, class_index: int) -> np.ndarray:
+    """Return how much brighter than its surroundings the inside of each mask is on average, in levels of 255.
+
+    Surroundings are what lies within `SURROUNDINGS` pixels and shows no labelled defect, or all such pixels of the
+    window if there are none that near; without any, 0 is returned.
+    """
+    found = []
+    for image, labels in zip(windows.images, windows.labels, strict=True):
+        gray = image.mean(axis=2)
+        inside = labels == class_index + 1
+        side = 2 * SURROUNDINGS + 1
+        near = cv2.dilate(inside.view(np.uint8), np.ones((side, side), np.uint8)) > 0
+        around = near & (labels == 0)
+        around = around if around.any() else labels == 0
+        found.append(gray[inside].mean() - gray[around].mean() if around.any() and inside.any() else 0.0)
+    return np.array(found)
 
 
 def means(classes: dict[str, dict[str, Any]]) -> dict[str, float]:

@@ -43,6 +43,7 @@ ROWS = (
     Row("diversity across z (painted only)", "diversity", None, None, ".2f"),
     _row("KID", "kid", ".2f"),
     _row("FID", "fid", ".0f"),
+    _row("brightness against the surroundings, levels off", "brightness", ".1f"),
     _row("precision", "precision", ".2f"),
     _row("recall", "recall", ".2f"),
     _row("density", "density", ".2f"),

@@ -12,6 +12,7 @@ from albu_gan.generators.base import initialise
 
 NEAR_PIXELS = 8  # how far around a mask a patch still counts
 GRAIN_GAIN = 5.0  # brings the local contrast of technical surfaces near 1
+CONTRAST_GAIN = 3.0  # brings the contrast between a defect and what surrounds it near 1
 POOLINGS = ("both", "mask", "window")
 
 
@@ -61,12 +62,22 @@ class MultiScaleDiscriminator(Discriminator):
         num_classes: channels of the class masks.
         channels: widths at 1/2, 1/4, 1/8 and 1/16 of the window.
         pooling: "mask" averages patches near the mask, "window" all of them, "both" gives both scores.
+        contrast: whether it is shown, besides, how much brighter every pixel is than the surroundings of the mask.
+            Patches inside of a large mask see nothing of its surroundings: without this, any brightness that some
+            defect has is right for them, whatever it is painted into.
     """
 
-    def __init__(self, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str = "mask") -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        channels: tuple[int, ...],
+        pooling: str = "mask",
+        contrast: bool = True,
+    ) -> None:
         super().__init__()
-        self.pooling, self.num_stages = pooling, len(channels) - 1
-        self.stem = nn.Conv2d(4 * (2 * in_channels + num_classes), channels[0], 3, padding=1)
+        self.pooling, self.contrast, self.num_stages = pooling, contrast, len(channels) - 1
+        self.stem = nn.Conv2d(4 * ((2 + contrast) * in_channels + num_classes), channels[0], 3, padding=1)
         self.fine = ResidualBlock(channels[0])
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
         self.blocks = nn.ModuleList(ResidualBlock(c) for c in channels[1:])
@@ -78,12 +89,15 @@ class MultiScaleDiscriminator(Discriminator):
                     module.conv2.weight.mul_(0.3)
 
     def forward(self, image: Tensor, class_masks: Tensor) -> tuple[Tensor, list[Tensor]]:
-        near = F.max_pool2d(class_masks.amax(dim=1, keepdim=True), 2)
-        near = F.max_pool2d(near, (NEAR_PIXELS + 1, 1), 1, (NEAR_PIXELS // 2, 0))
+        inside = F.max_pool2d(class_masks.amax(dim=1, keepdim=True), 2)
+        near = F.max_pool2d(inside, (NEAR_PIXELS + 1, 1), 1, (NEAR_PIXELS // 2, 0))
         near = F.max_pool2d(near, (1, NEAR_PIXELS + 1), 1, (0, NEAR_PIXELS // 2))
         # Grain is a few levels strong; beside brightness and masks it would be overlooked for thousands of steps.
         grain = image - F.avg_pool2d(image, 7, 1, 3, count_include_pad=False)
-        x = self.stem(F.pixel_unshuffle(torch.cat([image, GRAIN_GAIN * grain, class_masks], dim=1), 2))
+        seen = [image, GRAIN_GAIN * grain, class_masks]
+        if self.contrast:
+            seen.append(CONTRAST_GAIN * (image - surrounding_mean(image, inside, near)))
+        x = self.stem(F.pixel_unshuffle(torch.cat(seen, dim=1), 2))
         x = self.fine(x)
         local, whole, stages = [], [], []
         for down, block, head in zip(self.down, self.blocks, self.heads, strict=True):
@@ -95,6 +109,22 @@ class MultiScaleDiscriminator(Discriminator):
             whole.append(patch.mean(dim=(1, 2, 3)))
         scores = {"mask": [local], "window": [whole], "both": [local, whole]}[self.pooling]
         return torch.stack([torch.stack(score).sum(dim=0) for score in scores], dim=1), stages
+
+
+def surrounding_mean(image: Tensor, inside: Tensor, near: Tensor) -> Tensor:
+    """Mean of an image around its mask, a channel: (B, C, 1, 1).
+
+    Args:
+        image: (B, C, H, W).
+        inside: (B, 1, H / 2, W / 2) in {0, 1}, the mask.
+        near: likewise, the mask and what is around it. If it is nothing else, the mean is that of all outside of the
+            mask, and if there is nothing of that either, of the image.
+    """
+    weight = near - inside
+    for instead in (1 - inside, torch.ones_like(inside)):
+        weight = torch.where(weight.sum(dim=(2, 3), keepdim=True) > 0, weight, instead)
+    half = F.avg_pool2d(image, 2)
+    return (half * weight).sum(dim=(2, 3), keepdim=True) / weight.sum(dim=(2, 3), keepdim=True)
 
 
 class PatchDiscriminator(Discriminator):
@@ -137,9 +167,9 @@ DISCRIMINATORS = ("multi-scale", "patchgan")
 
 
 def build_discriminator(
-    name: str, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str
+    name: str, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str, contrast: bool = True
 ) -> Discriminator:
-    """Build the discriminator of that name with fresh weights; `pooling` is for "multi-scale"."""
+    """Build the discriminator of that name with fresh weights; `pooling` and `contrast` are for "multi-scale"."""
     if name == "patchgan":
         return PatchDiscriminator(in_channels, num_classes, channels)
-    return MultiScaleDiscriminator(in_channels, num_classes, channels, pooling)
+    return MultiScaleDiscriminator(in_channels, num_classes, channels, pooling, contrast)

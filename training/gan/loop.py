@@ -91,6 +91,7 @@ class GANTrainer:
             generator.config.num_classes,
             config.discriminator_channels,
             config.pooling,
+            config.contrast_input,
         )
         self.train_step = GANStep(config, generator, network, generator.config.num_classes, self.accelerator)
         self.health = Health(LOSSES[config.loss].solved, config.diversity_cap if config.diversity_weight > 0 else None)
