@@ -294,6 +294,12 @@ def test_settings_are_compared_by_the_validation_groups_one_at_a_time(
     assert main([*command, str(tmp_path / "settings")]) == 0
     assert table[2] in page.read_text()
 
+    quiet = tmp_path / "quiet" / source.name
+    quiet.parent.mkdir()
+    quiet.write_text(json.dumps({**run, "steps_per_second": 7.25, "workers": 2}))
+    assert main([*command, str(tmp_path / "settings"), "--speed", str(quiet.parent)]) == 0
+    assert "| `gan` | 2 | 1 | 7.25 | - |" in page.read_text()
+
     two = tried("settings/two", 0.3, p=0.25, defects_range=[1, 1])
     with pytest.raises(ResultError, match="nothing else, differs in defects_range, p"):
         settings_table(tmp_path / "settings")

@@ -61,6 +61,11 @@ def build_report_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--settings", type=Path, help="folder with a folder of gan runs for each setting, and 'default'"
     )
+    parser.add_argument(
+        "--speed",
+        type=Path,
+        help="folder of runs that had the machine to themselves, for the table of speed",
+    )
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="of the bootstrap")
     return parser
 
@@ -116,7 +121,9 @@ def main(argv: list[str] | None = None) -> int:
                 train_painters(build_painters_parser().parse_args(words[1:]))
             elif words[:1] == ["report"]:
                 arguments = build_report_parser().parse_args(words[1:])
-                write_report(*(getattr(arguments, name) for name in ("out", "page", "plots", "resamples", "settings")))
+                write_report(
+                    *(getattr(arguments, name) for name in ("out", "page", "plots", "resamples", "settings", "speed"))
+                )
             elif words[:1] == ["pictures"]:
                 arguments = build_pictures_parser().parse_args(words[1:])
                 write_pictures(dataset_from_arguments(arguments), arguments.out, arguments.pictures or arguments.out)

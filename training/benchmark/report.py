@@ -245,7 +245,7 @@ def benefit_table(out: Path, resamples: int = RESAMPLES) -> str:
     return "\n".join(lines)
 
 
-def filled(page: str, out: Path, resamples: int, settings: Path | None = None) -> str:
+def filled(page: str, out: Path, resamples: int, settings: Path | None = None, speed: Path | None = None) -> str:
     """Return the page with every generated part renewed.
 
     Args:
@@ -253,6 +253,7 @@ def filled(page: str, out: Path, resamples: int, settings: Path | None = None) -
         out: folder of the grid.
         resamples: of the bootstrap.
         settings: for `settings_table`, which is then one part more.
+        speed: folder of runs that had a machine to themselves, for the table of speed; None takes the grid.
 
     Raises:
         ValueError: if the page lacks the marks of a part, or the folder holds no grid.
@@ -264,7 +265,7 @@ def filled(page: str, out: Path, resamples: int, settings: Path | None = None) -
         "differences": differences_table(fractions, resamples),
         "classes": classes_table(fractions, resamples),
         "painters": painters_table(fractions),
-        "speed": speed_table(fractions),
+        "speed": speed_table(fractions if speed is None else by_fraction(read_runs(speed))),
     }
     if settings is not None:
         parts["settings"] = settings_table(settings)
@@ -276,13 +277,20 @@ def filled(page: str, out: Path, resamples: int, settings: Path | None = None) -
     return page
 
 
-def write_report(out: Path, page: Path, plots: Path | None, resamples: int, settings: Path | None = None) -> None:
+def write_report(
+    out: Path,
+    page: Path,
+    plots: Path | None,
+    resamples: int,
+    settings: Path | None = None,
+    speed: Path | None = None,
+) -> None:
     """Renew the tables of a page in place, and draw the plots."""
     if resamples < 100:
         raise ValueError(f"--resamples must be at least 100, got {resamples}")
     if not page.is_file():
         raise ValueError(f"{page}: no such page; make one with the marks of {', '.join(PARTS)}")
-    text = filled(page.read_text(encoding="utf-8"), out, resamples, settings)
+    text = filled(page.read_text(encoding="utf-8"), out, resamples, settings, speed)
     folder = plots or page.parent / "images"
     fractions = by_fraction(read_runs(out))
     plot_curves(fractions, folder / "benchmark-curves.png")
