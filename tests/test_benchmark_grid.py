@@ -99,7 +99,8 @@ def test_the_published_tables_are_those_of_the_committed_json() -> None:
     docs = Path(__file__).parents[1] / "docs"
     page = (docs / "benchmarks.md").read_text(encoding="utf-8")
     resamples = build_report_parser().parse_args(["--out", "o", "--page", "p"]).resamples
-    assert filled(page, docs / "benchmark" / "magnetic-tile", resamples, docs / "benchmark" / "settings") == page
+    folders = (docs / "benchmark" / name for name in ("settings", "two-workers"))
+    assert filled(page, docs / "benchmark" / "magnetic-tile", resamples, *folders) == page
     page = (docs / "benchmark-bsdata.md").read_text(encoding="utf-8")
     assert filled(page, docs / "benchmark" / "bsdata", resamples) == page
 

@@ -38,7 +38,7 @@ class TrainConfig:
     discriminator: str = "auto"  # "multi-scale", "patchgan"; "auto" gives pix2pix its PatchGAN
     discriminator_channels: tuple[int, ...] = (32, 64, 128, 192)  # at 1/2, 1/4, 1/8 and 1/16 of the window
     pooling: str = "mask"  # multi-scale patches that count: near the "mask", of the whole "window", or "both"
-    contrast_input: bool = True  # multi-scale: it also sees how much brighter than the mask's surroundings pixels are
+    contrast_input: bool = False  # multi-scale: it also sees how much brighter than the mask's surroundings pixels are
     augment: bool = True  # DiffAugment of what the discriminator sees
     loss: str = "rpgan"  # a key of training.gan.losses.LOSSES
     penalty: str = "auto"  # on the discriminator: "r1r2", "gp", "clip", "none"; "auto": what the loss's authors add

@@ -73,7 +73,7 @@ class MultiScaleDiscriminator(Discriminator):
         num_classes: int,
         channels: tuple[int, ...],
         pooling: str = "mask",
-        contrast: bool = True,
+        contrast: bool = False,
     ) -> None:
         super().__init__()
         self.pooling, self.contrast, self.num_stages = pooling, contrast, len(channels) - 1
@@ -167,7 +167,7 @@ DISCRIMINATORS = ("multi-scale", "patchgan")
 
 
 def build_discriminator(
-    name: str, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str, contrast: bool = True
+    name: str, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str, contrast: bool = False
 ) -> Discriminator:
     """Build the discriminator of that name with fresh weights; `pooling` and `contrast` are for "multi-scale"."""
     if name == "patchgan":

@@ -31,7 +31,6 @@ COMMON: dict[str, Any] = {
     "ema_kimg": 1.5,
     "sheet_kimg": 1000.0,
     "validation_kimg": 0.0,
-    "contrast_input": False,  # came later: all rows of a table are compared without it
 }
 BASE = "default"  # the row that every table begins with
 SEEDS = ("seed-1", "seed-2")  # rows that differ from it in the seed alone
