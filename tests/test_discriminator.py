@@ -104,15 +104,15 @@ def test_the_surroundings_of_a_mask_are_what_lies_near_it_or_else_all_outside_of
     assert surrounding_mean(image, inside, near).flatten().tolist() == pytest.approx([0.5, 0.6 * (32 - 4) / 60, 0.25])
 
 
-@pytest.mark.parametrize("contrast", [True, False])
-def test_a_patch_deep_inside_a_mask_is_judged_by_its_contrast_to_what_surrounds_the_mask(contrast: bool) -> None:
+@pytest.mark.parametrize("contrast_input", [True, False])
+def test_a_patch_deep_inside_a_mask_is_judged_by_its_contrast_to_what_surrounds_the_mask(contrast_input: bool) -> None:
     torch.manual_seed(0)
-    network = MultiScaleDiscriminator(1, 1, (4, 8), contrast=contrast)
+    network = MultiScaleDiscriminator(1, 1, (4, 8), contrast_input=contrast_input)
     image = torch.zeros(1, 1, 128, 128, requires_grad=True)
     masks = torch.zeros(1, 1, 128, 128)
     masks[:, :, 24:104, 24:104] = 1
     _, (stage,) = network(image, masks)
     (gradient,) = torch.autograd.grad(stage[0, :, 16, 16].sum(), image)
     assert gradient[0, 0, 60:68, 60:68].any()
-    assert gradient[0, 0, 18:23].any() == contrast
+    assert gradient[0, 0, 18:23].any() == contrast_input
     assert not gradient[0, 0, :14].any()

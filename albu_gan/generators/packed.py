@@ -1,6 +1,6 @@
 """The default generator rearranged for a CPU: what `ResidualUnshuffleGenerator.paint` computes, in less time.
 
-Written down plainly, the network spends half of its time on a CPU outside of convolutions, or on pixels that nobody
+Written down plainly, the network spends much of its time on a CPU outside of convolutions, or on pixels that nobody
 will see. Here:
 
 - features are (B, H, W, C) in memory from the first layer to the last, weights are laid out for oneDNN once;
@@ -99,12 +99,12 @@ class PackedConv:
         )
         return made
 
-    def onto(self, sum: Tensor, x: Tensor) -> Tensor:
-        """Add the convolution of `x` to `sum`, in place."""
+    def onto(self, total: Tensor, x: Tensor) -> Tensor:
+        """Add the convolution of `x` to `total`, in place."""
         if self.packed is None:
-            return sum.add_(self(x))
+            return total.add_(self(x))
         made: Tensor = self.convolve_onto(
-            sum, x, self.packed, self.bias, self.padding, self.stride, [1, 1], 1, "add", None, None, [], None
+            total, x, self.packed, self.bias, self.padding, self.stride, [1, 1], 1, "add", None, None, [], None
         )
         return made
 

@@ -62,7 +62,7 @@ class MultiScaleDiscriminator(Discriminator):
         num_classes: channels of the class masks.
         channels: widths at 1/2, 1/4, 1/8 and 1/16 of the window.
         pooling: "mask" averages patches near the mask, "window" all of them, "both" gives both scores.
-        contrast: whether it is shown, besides, how much brighter every pixel is than the surroundings of the mask.
+        contrast_input: whether it is shown, besides, how much brighter every pixel is than the surroundings of the mask.
             Patches inside of a large mask see nothing of its surroundings: without this, any brightness that some
             defect has is right for them, whatever it is painted into.
     """
@@ -73,11 +73,11 @@ class MultiScaleDiscriminator(Discriminator):
         num_classes: int,
         channels: tuple[int, ...],
         pooling: str = "mask",
-        contrast: bool = False,
+        contrast_input: bool = False,
     ) -> None:
         super().__init__()
-        self.pooling, self.contrast, self.num_stages = pooling, contrast, len(channels) - 1
-        self.stem = nn.Conv2d(4 * ((2 + contrast) * in_channels + num_classes), channels[0], 3, padding=1)
+        self.pooling, self.contrast_input, self.num_stages = pooling, contrast_input, len(channels) - 1
+        self.stem = nn.Conv2d(4 * ((2 + contrast_input) * in_channels + num_classes), channels[0], 3, padding=1)
         self.fine = ResidualBlock(channels[0])
         self.down = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(channels))
         self.blocks = nn.ModuleList(ResidualBlock(c) for c in channels[1:])
@@ -95,7 +95,7 @@ class MultiScaleDiscriminator(Discriminator):
         # Grain is a few levels strong; beside brightness and masks it would be overlooked for thousands of steps.
         grain = image - F.avg_pool2d(image, 7, 1, 3, count_include_pad=False)
         seen = [image, GRAIN_GAIN * grain, class_masks]
-        if self.contrast:
+        if self.contrast_input:
             seen.append(CONTRAST_GAIN * (image - surrounding_mean(image, inside, near)))
         x = self.stem(F.pixel_unshuffle(torch.cat(seen, dim=1), 2))
         x = self.fine(x)
@@ -167,9 +167,9 @@ DISCRIMINATORS = ("multi-scale", "patchgan")
 
 
 def build_discriminator(
-    name: str, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str, contrast: bool = False
+    name: str, in_channels: int, num_classes: int, channels: tuple[int, ...], pooling: str, contrast_input: bool = False
 ) -> Discriminator:
-    """Build the discriminator of that name with fresh weights; `pooling` and `contrast` are for "multi-scale"."""
+    """Build the discriminator of that name with fresh weights; the last two are for "multi-scale"."""
     if name == "patchgan":
         return PatchDiscriminator(in_channels, num_classes, channels)
-    return MultiScaleDiscriminator(in_channels, num_classes, channels, pooling, contrast)
+    return MultiScaleDiscriminator(in_channels, num_classes, channels, pooling, contrast_input)
