@@ -62,7 +62,7 @@ class MultiScaleDiscriminator(Discriminator):
         num_classes: channels of the class masks.
         channels: widths at 1/2, 1/4, 1/8 and 1/16 of the window.
         pooling: "mask" averages patches near the mask, "window" all of them, "both" gives both scores.
-        contrast_input: whether it is shown, besides, how much brighter every pixel is than the surroundings of the mask.
+        contrast_input: whether it also sees how much brighter every pixel is than the surroundings of the mask.
             Patches inside of a large mask see nothing of its surroundings: without this, any brightness that some
             defect has is right for them, whatever it is painted into.
     """
