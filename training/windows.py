@@ -17,6 +17,7 @@ from tqdm import tqdm
 from albu_gan.compositing import Window, WindowShape, choose_window, extract, extract_mask
 from albu_gan.masks import thin_parts
 from training.datasets.record import DataError, DefectDataset, Record
+from training.filling import fill_defects
 
 CONTEXT = 1.25  # a stored window is this much wider than what is cut from it, to leave room for shifts
 MIN_AREA = 6  # pixels; smaller specks of a mask are noise of the annotation
@@ -24,7 +25,6 @@ CACHE_BYTES = 1 << 30  # of clean images, in each process that makes batches
 BACKGROUND_TRIES = 8  # places tried for a window that shows little of what is no background
 USABLE_SHARE = 0.3  # of a defective image that must be clean, if its defects cannot be filled in
 UNUSABLE_SHARE = 0.02  # of a window, that may lie outside the data set's background region
-THICK = 14  # pixels; a defect with a larger inscribed circle cannot be filled in believably
 
 
 Background = tuple[np.ndarray, np.ndarray | None]  # (H, W, C) uint8; (H, W) bool where windows may be cut, None all
@@ -38,7 +38,7 @@ class DefectWindow:
     Attributes:
         image: (H, W, C) uint8, H x W = shape * CONTEXT.
         mask: (H, W) uint8, class index + 1; every labelled pixel of the window.
-        filled: (H, W, C) uint8, the defects inpainted away, or None where they are too thick for that.
+        filled: (H, W, C) uint8, the defects taken away, or None where they cover too much for that.
         box: top, left, height, width of the defect that the window was cut around.
         class_index: of that defect.
         shape: rows and columns that are cut from it, network pixels.
@@ -70,23 +70,6 @@ def components(mask: np.ndarray) -> list[tuple[int, np.ndarray, tuple[int, int, 
             if area >= MIN_AREA:
                 parts.append((int(value) - 1, labels == index, (top, left, height, width)))
     return parts
-
-
-def fill_defects(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """Inpaint every labelled pixel of a window (Telea 2004) and give it grain; None where a defect is too thick.
-
-    The grain is the image's own: what a median blur takes away, moved by a random looking but fixed shift.
-    """
-    labelled = cv2.dilate((mask > 0).astype(np.uint8), np.ones((5, 5), np.uint8))
-    if labelled.mean() > 0.5 or cv2.distanceTransform((mask > 0).astype(np.uint8), cv2.DIST_L2, 3).max() > THICK:
-        return None
-    filled = cv2.inpaint(image if image.shape[2] == 3 else image[:, :, 0], labelled, 5, cv2.INPAINT_TELEA)
-    filled = filled.reshape(image.shape).astype(np.int16)
-    smooth = cv2.medianBlur(image, 5).reshape(image.shape)
-    grain = image.astype(np.int16) - smooth
-    grain[labelled > 0] = 0
-    moved = np.roll(grain, (image.shape[0] // 3, image.shape[1] // 2 - 5), axis=(0, 1))
-    return np.clip(np.where(labelled[:, :, None] > 0, filled + moved, filled), 0, 255).astype(np.uint8)
 
 
 def cut_defects(dataset: DefectDataset, records: list[Record], shapes: tuple[WindowShape, ...]) -> list[DefectWindow]:
@@ -349,7 +332,7 @@ def load_backgrounds(dataset: DefectDataset, records: list[Record]) -> Backgroun
     for record in tqdm(records, desc="filling defects", unit="image", leave=False):
         image, mask = dataset.read(record)
         done, region = fill_defects(image, mask), dataset.background_region(image)
-        if done is None:  # too thick to be filled in believably: windows are cut beside the defects
+        if done is None:  # too little is left to fill it in from: windows are cut beside the defects
             clean_part = cv2.dilate((mask > 0).astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
             region = clean_part if region is None else region & clean_part
             if region.mean() < USABLE_SHARE:

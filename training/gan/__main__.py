@@ -221,7 +221,7 @@ def _sides(
             elif defects:
                 try:
                     backgrounds = load_backgrounds(dataset, records)
-                except DataError:  # every defect of these groups is too thick to be filled in
+                except DataError:  # the defects of these groups cover too much to be filled in
                     backgrounds = sides["train"][1]
                 sides[side] = (defects, backgrounds)
     if not sides["train"][0]:
