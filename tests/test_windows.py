@@ -290,8 +290,8 @@ def test_the_share_of_paired_samples_is_the_wanted_one(mixed: list[DefectWindow]
 def test_what_cannot_be_filled_in_is_never_paired() -> None:
     crowded = with_box((100, 100), (10, 10, 80, 80), 2)
     crowded[40:50, 40:50] = 1
-    defects = defects_of([(textured((100, 100)), crowded, "g")])
-    assert all(window.filled is None for window in defects)
+    defects = [window for window in defects_of([(textured((100, 100)), crowded, "g")]) if window.class_index == 0]
+    assert defects and defects[0].filled is None
     assert not make_batches(defects, paired=1.0)[0]["paired"].any()
 
 
