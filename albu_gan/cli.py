@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from albu_gan.app.launch import add_arguments as add_app_arguments
-from albu_gan.demo import contact_sheet, read_image, sample_images
+from albu_gan.demo import contact_sheet, read_image
 from albu_gan.generate.command import add_backend, add_generate
 from albu_gan.hub import bundled_names, find_weights
 from albu_gan.image_files import MAX_MEGAPIXELS, check_header
@@ -154,7 +154,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
     """Write the contact sheet and print its path."""
     check_seed(arguments.seed)
     names = arguments.weights or sorted(bundled_names())
-    images = [read_image(path, arguments.max_megapixels) for path in arguments.images or ()] or sample_images()
+    images = [read_image(path, arguments.max_megapixels) for path in arguments.images or ()] or None
     painters = [DefectInpainter.from_pretrained(name) for name in names]
     write_png(arguments.out, contact_sheet(painters, images, arguments.seed))
     print(arguments.out.resolve())

@@ -17,6 +17,7 @@ from albu_gan.placement import place
 from albu_gan.sheet import around, grid, outline, to_rgb
 
 SAMPLES = Path(__file__).parent / "samples"
+BALL_SCREWS, GROUND = "ball-screw-*.jpg", "ground-*.jpg"
 CELL_HW = (216, 288)
 ZOOM = 3
 TITLES = ("clean", "mask", "painted", "zoom: clean", "zoom: latent 1", "zoom: latent 2")
@@ -25,9 +26,17 @@ MIN_ROWS = 3  # of a painter, however few its classes
 MIN_CONTRAST = 8.0
 
 
-def sample_images() -> list[np.ndarray]:
-    """Read the sample images that come with the package: (288, 384, 3) uint8 RGB, no labelled defect in them."""
-    return [read_image(path) for path in sorted(SAMPLES.glob("*.jpg"))]
+def sample_images(gray: bool = False) -> list[np.ndarray]:
+    """Read the sample images that come with the package; no labelled defect is in them.
+
+    Args:
+        gray: ground steel, computed, instead of photographs of ball screws.
+
+    Returns:
+        (288, 384, 3) uint8 RGB each; of gray ones (288, 384).
+    """
+    images = [read_image(path) for path in sorted(SAMPLES.glob(GROUND if gray else BALL_SCREWS))]
+    return [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images] if gray else images
 
 
 def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
@@ -40,12 +49,14 @@ def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray
     return to_rgb(read_image_file(path))
 
 
-def contact_sheet(painters: Sequence[DefectInpainter], images: Sequence[np.ndarray], seed: int) -> np.ndarray:
+def contact_sheet(
+    painters: Sequence[DefectInpainter], images: Sequence[np.ndarray] | None = None, seed: int = 0
+) -> np.ndarray:
     """Paint one defect of each class of each painter (three of one that knows a single class) into the images in turn.
 
     Args:
-        painters: whose classes are shown. A gray painter is shown on the gray image.
-        images: (H, W, 3) uint8.
+        painters: whose classes are shown.
+        images: (H, W, 3) uint8, which a gray painter sees without their colour; None for the samples that go with each.
         seed: same seed, same sheet.
 
     Returns:
@@ -54,10 +65,11 @@ def contact_sheet(painters: Sequence[DefectInpainter], images: Sequence[np.ndarr
     rng = np.random.default_rng(seed)
     rows: list[list[np.ndarray]] = []
     for painter in painters:
-        count = len(painter.class_names)
+        count, gray = len(painter.class_names), painter.folder.config.generator.in_channels == 1
+        surfaces = sample_images(gray) if images is None else images
         for index in range(max(count, MIN_ROWS)):
-            image = images[len(rows) % len(images)]
-            if painter.folder.config.generator.in_channels == 1:
+            image = surfaces[len(rows) % len(surfaces)]
+            if gray and image.ndim == 3:
                 image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
             rows.append(_row(painter, index % count, image, rng))
     return grid(rows, CELL_HW, TITLES)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
 ROOT = Path(__file__).parent.parent
+SAMPLE_FILES = sorted(SAMPLES.glob("*.jpg"))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CHROMEDRIVER = shutil.which("chromedriver")
 PATIENCE = float(os.environ.get("ALBU_GAN_PATIENCE", "60"))  # seconds for an answer of the page
@@ -110,7 +111,7 @@ class Page:
         self.browser = browser
         browser.set_window_size(*size_wh)
         browser.get(address)
-        self.wait(lambda: len(self.all("#samples button")) == 4 and self.all("#canvas .overlay"))
+        self.wait(lambda: len(self.all("#samples button")) == len(SAMPLE_FILES) and self.all("#canvas .overlay"))
 
     def all(self, selector: str) -> list:  # type: ignore[type-arg]
         return self.browser.find_elements("css selector", selector)
@@ -218,7 +219,7 @@ def test_draw_paint_and_download(
         path = download(page, downloads, name)
         files[name] = Path(shutil.move(path, tmp_path / path.name))
     image, mask, clean = (cv2.imread(str(files[name]), cv2.IMREAD_UNCHANGED) for name in ("image", "mask", "clean"))
-    sample = read_image(sorted(SAMPLES.glob("*.jpg"))[1])
+    sample = read_image(SAMPLE_FILES[1])
     np.testing.assert_array_equal(clean[:, :, ::-1], sample)
     assert set(np.unique(mask)) == {0, 1, 3}
     assert np.count_nonzero(mask == 3) == page.pixels("crack")

@@ -269,7 +269,7 @@ def test_bundled_weights_paint_visible_defects_on_the_samples(name: str) -> None
 
     transform = GANDefectInpaint(weights=name, defects_range=(1, 1), p=1.0)
     transform.set_random_seed(0)
-    for image in sample_images():
+    for image in (*sample_images(), *sample_images(gray=True)):
         result = transform(image=image, mask=np.zeros(image.shape[:2], np.uint8))
         assert (result["mask"] > 0).any()
         assert (result["image"] != image).any()

@@ -58,9 +58,8 @@ def signed(values: torch.Tensor) -> np.ndarray:
 
 if __name__ == "__main__":
     images = sample_images()
-    gray = cv2.cvtColor(images[1], cv2.COLOR_RGB2GRAY)
     rows = [
         row("bsdata-pitting-v1", images[2], (90, 150), "pitting", seed=3),
-        row("magnetic-tile-v1", gray, (10, 40), "crack", seed=1),
+        row("magnetic-tile-v1", sample_images(gray=True)[0], (10, 40), "crack", seed=1),
     ]
     cv2.imwrite(str(OUT), cv2.cvtColor(grid(rows, (200, 200), TITLES), cv2.COLOR_RGB2BGR))

@@ -33,8 +33,7 @@ transform = A.Compose(
     seed=4,
 )
 pictures = []
-for image in sample_images()[1:]:
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+for gray in sample_images(gray=True):
     out = transform(image=gray, mask=np.zeros(gray.shape, np.uint8), bboxes=[], labels=[])
     drawn = cv2.cvtColor(out["image"], cv2.COLOR_GRAY2RGB)
     for box, label in zip(out["bboxes"], out["labels"], strict=True):

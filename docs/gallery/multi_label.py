@@ -25,8 +25,7 @@ transform = A.Compose([paint], seed=2)
 colours = np.array([(255, 70, 60), (70, 160, 255), (90, 220, 90)])
 
 rows: list[list[np.ndarray]] = [[], []]
-for image in sample_images()[1:]:
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+for gray in sample_images(gray=True):
     out = transform(image=gray, mask=np.zeros((*gray.shape, 3), np.uint8))
     rows[0].append(out["image"])
     rows[1].append((out["mask"] @ colours).clip(0, 255).astype(np.uint8))

@@ -17,7 +17,7 @@ from albu_gan.sheet import grid, outline
 OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".jpg")
 
 painter = DefectInpainter.from_pretrained("magnetic-tile-v1")
-image = cv2.cvtColor(sample_images()[1], cv2.COLOR_RGB2GRAY)
+image = sample_images(gray=True)[0]
 mask = np.zeros(image.shape, np.uint8)
 lines = [[(40, 60), (70, 78), (95, 74), (130, 100), (150, 98)], [(215, 40), (225, 75), (220, 100), (238, 130)]]
 for line in lines:

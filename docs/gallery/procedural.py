@@ -18,7 +18,7 @@ from albu_gan.sheet import grid
 
 OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".jpg")
 
-images = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in sample_images()]
+images = sample_images(gray=True)
 rows = []
 for name in ("crack", "blowhole"):
     row = []
@@ -27,7 +27,7 @@ for name in ("crack", "blowhole"):
             classes=[name], mask_source=source, defects_range=(5, 5), scale_range=(0.8, 1.5), min_contrast=25, p=1.0
         )
         transform = A.Compose([paint], seed=3)
-        for image in (images[1], images[2]):
+        for image in images[:2]:
             row.append(transform(image=image, mask=np.zeros(image.shape, np.uint8))["image"])
     rows.append(row)
 sheet = grid(rows, (216, 288), ["bank", "bank", "procedural", "procedural"])

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from albu_gan.demo import contact_sheet, sample_images
+from albu_gan.demo import contact_sheet
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.sheet import grid, outline, write_png
@@ -172,7 +172,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
     page = write_page(arguments.out, str(config.training.get("name", folder.name)), metrics, captions)
     if arguments.write_card:
         described = dataclasses.replace(config, metrics=metrics)
-        write_png(folder.path / PICTURE, contact_sheet([painter], sample_images(), arguments.seed))
+        write_png(folder.path / PICTURE, contact_sheet([painter], seed=arguments.seed))
         write_json(folder.path / CONFIG, described.to_dict())
         write_text(folder.path / CARD, model_card(described, picture=True))
     print(page)

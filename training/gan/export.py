@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from albu_gan.demo import contact_sheet, sample_images
+from albu_gan.demo import contact_sheet
 from albu_gan.generators import DefectGenerator
 from albu_gan.inpainter import DefectInpainter
 from albu_gan.masks import MaskBank, Shape
@@ -81,7 +81,7 @@ def _preview(path: Path, config: WeightsConfig, state: dict[str, np.ndarray], ma
         written = Path(folder) / "weights"
         write_folder(written, config, state, masks, "")
         painter = DefectInpainter(read_folder(written, str(written)))
-        return png_bytes(contact_sheet([painter], sample_images(), seed=0))
+        return png_bytes(contact_sheet([painter]))
 
 
 @dataclass(frozen=True)

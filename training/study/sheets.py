@@ -1,11 +1,10 @@
-"""Pictures of the study, in photographs that may be shown: the package's samples."""
+"""Pictures of the study, on surfaces that may be shown: the package's samples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from albu_gan.compositing import contrast, mask_box, paste
@@ -39,10 +38,8 @@ class Scene:
 
     def __init__(self, painter: DefectInpainter, class_index: int, number: int) -> None:
         rng = np.random.default_rng((number, class_index))
-        images = sample_images()
+        images = sample_images(gray=painter.folder.config.generator.in_channels == 1)
         self.image = images[int(rng.integers(len(images)))]
-        if painter.folder.config.generator.in_channels == 1:
-            self.image = cv2.cvtColor(self.image, cv2.COLOR_RGB2GRAY)
         self.name = painter.class_names[class_index]
         for attempt in range(TRIES):
             shape = painter.mask_bank.sample(class_index, rng)
