@@ -197,7 +197,7 @@ class _Page:
             label="or a sample",
             columns=4,
             rows=2,
-            height=190,
+            height=168,
             object_fit="cover",
             allow_preview=False,
             interactive=False,
