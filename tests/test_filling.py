@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from training.filling import fill_defects, membrane
 
@@ -75,3 +77,24 @@ def test_the_membrane_of_a_plane_is_the_plane() -> None:
     filled = membrane(spoilt, hole)
     np.testing.assert_array_equal(filled[~hole], plane[~hole])
     assert np.abs(filled - plane)[hole].max() < 6 < np.abs(plane - plane[0, 0]).max()
+
+
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.lists(st.tuples(*[st.integers(0, 39)] * 4), max_size=4),
+    st.sampled_from([1, 3]),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_mask_is_filled_in_and_what_is_away_from_it_stays(
+    height: int, width: int, boxes: list[tuple[int, int, int, int]], channels: int
+) -> None:
+    image, mask = textured((height, width), channels), np.zeros((height, width), np.uint8)
+    for box in boxes:
+        mask |= with_box((height, width), box)
+    hole = cv2.dilate(mask, np.ones((5, 5), np.uint8)) > 0
+    filled = fill_defects(image, mask)
+    assert (filled is None) == (hole.mean() > 0.5)
+    if filled is not None:
+        np.testing.assert_array_equal(filled[~hole], image[~hole])
+        assert filled.shape == image.shape and filled.min() > 60 and filled.max() < 180

@@ -7,6 +7,7 @@ lacks, the texture, is the image's own, from beside the defect.
 from __future__ import annotations
 
 import itertools
+import math
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ LARGEST_SHARE = 0.5  # of an image that a fill may cover: less than half of it w
 TEXTURE_SIGMA = 6.0  # pixels; what is coarser than this is the membrane's
 RELAXATIONS = 20  # at every level of the membrane's pyramid
 STEPS = (-1.5, -1.0, -0.75, -0.5, 0.0, 0.5, 0.75, 1.0, 1.5)  # from where texture comes, in sides of the hole
+REACH = 16  # pixels more, for what is small
 MOST_PIECES = 6  # of texture
 
 
@@ -33,10 +35,21 @@ def fill_defects(image: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     hole = cv2.dilate((mask > 0).astype(np.uint8), np.ones((side, side), np.uint8)) > 0
     if hole.mean() > LARGEST_SHARE:
         return None
-    if not hole.any():
-        return image.copy()
-    filled = membrane(image, hole) + _texture(image, hole)
-    return np.where(hole[:, :, None], np.clip(np.rint(filled), 0, 255), image).astype(np.uint8)
+    filled = image.copy()
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(hole.view(np.uint8), connectivity=8)
+    for index in range(1, count):
+        left, top, width, height = (int(value) for value in boxes[index, :4])
+        rows, columns = _grown(top, height, image.shape[0]), _grown(left, width, image.shape[1])
+        around, gap, own = image[rows, columns], hole[rows, columns], labels[rows, columns] == index
+        surface = membrane(around, gap) + _texture(around, gap, (height, width))
+        np.copyto(filled[rows, columns], np.clip(np.rint(surface), 0, 255).astype(np.uint8), where=own[:, :, None])
+    return filled
+
+
+def _grown(start: int, side: int, limit: int) -> slice:
+    """Rows or columns around a hole, from as far off as texture is taken."""
+    reach = math.ceil(max(STEPS) * side) + REACH
+    return slice(max(0, start - reach), min(start + side + reach, limit))
 
 
 def membrane(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -77,17 +90,16 @@ def _halved(array: np.ndarray) -> np.ndarray:
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
 
 
-def _texture(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def _texture(image: np.ndarray, hole: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """(H, W, C) float32: in the hole, what the image has beside its local mean a little way off; 0 where it has none.
 
-    The fewest pieces are taken that cover the hole, the nearest among equals.
+    The fewest pieces are taken that cover the hole, the nearest among equals; they lie so many parts of `size_hw` away.
     """
     known = (~hole).astype(np.float32)[:, :, None]
     weight = np.maximum(_smooth(known), 1e-3)
     detail = (image - _smooth(image * known) / weight) * known
     texture, missing = np.zeros_like(detail), hole.copy()
-    _, _, width, height = cv2.boundingRect(hole.view(np.uint8))
-    shifts = {(round(y * height), round(x * width)) for y, x in itertools.product(STEPS, STEPS)} - {(0, 0)}
+    shifts = {(round(y * size_hw[0]), round(x * size_hw[1])) for y, x in itertools.product(STEPS, STEPS)} - {(0, 0)}
     covered = {shift: _moved(~hole, shift) & hole for shift in sorted(shifts, key=lambda s: (np.hypot(*s), s))}
     for _ in range(MOST_PIECES):
         shift = max(covered, key=lambda s: int(np.count_nonzero(covered[s] & missing)))

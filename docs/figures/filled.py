@@ -1,6 +1,6 @@
-"""Draw docs/images/filled.jpg: real defects, and the surface that training holds them against. Needs BSData.
+"""Draw docs/images/filled.jpg: real defects, and the surface that training holds them against.
 
-    python docs/figures/filled.py data/bsdata
+`python docs/figures/filled.py DIR` with BSData in DIR.
 """
 
 import sys

@@ -25,8 +25,8 @@ Every picture is made by the script under it, with the weights and the sample im
 docs/gallery/latents.py` makes the first one again. No seed was searched for.
 
 *Photographs: crops of BSData (T. Schlagenhauf, M. Landwehr 2021, <https://doi.org/10.5445/IR/1000129520>), CC BY-SA
-4.0; the pictures are under the same licence. No painter has seen them. The ground steel that `magnetic-tile-v1` paints is
-computed from random numbers (`docs/figures/ground_surface.py`), since photographs of magnetic tiles may not be given away.*
+4.0; the pictures are under the same licence. No painter has seen them. The ground steel that `magnetic-tile-v1` paints
+is computed from random numbers (`docs/figures/ground_surface.py`): photographs of tiles may not be given away.*
 """
 
 
