@@ -21,7 +21,15 @@ from training.benchmark.claims import SUFFIX, claim
 from training.benchmark.defaults import settings_table
 from training.benchmark.folds import Fold, make_folds
 from training.benchmark.painters import PainterError, PainterSource, find_dcgan, painter_for, split_document
-from training.benchmark.report import PARTS, benefit_table, by_fraction, differences_table, figures_table, filled
+from training.benchmark.report import (
+    PARTS,
+    benefit_table,
+    by_fraction,
+    differences_table,
+    figures_table,
+    filled,
+    seed_text,
+)
 from training.benchmark.runs import KIND, ResultError, read_runs
 from training.datasets import DefectDataset, open_dataset
 from training.gan.dcgan.__main__ import main as train_decoder
@@ -206,6 +214,16 @@ def test_a_painter_of_other_groups_is_refused(dataset: DefectDataset, fold: Fold
         painter_for(fold, dataset, PainterSource(tmp_path))
     with pytest.raises(PainterError, match="no decoder"):
         find_dcgan(tmp_path / "nowhere", fold, dataset)
+
+
+def test_seeds_alone_are_told_from_runs_of_one_arm_and_fold() -> None:
+    def run(fold: int, dice: float) -> dict[str, Any]:
+        return {"fold": fold, "summary": {"mean_dice": dice}}
+
+    assert seed_text({0.25: {"none": [run(0, 0.2), run(1, 0.9)], "gan": [run(0, 0.3)]}}) == ""
+    text = seed_text({0.25: {"none": [run(0, 0.20), run(0, 0.24), run(1, 0.5), run(1, 0.5)], "gan": [run(0, 0.3)]}})
+    # The variances of both folds are 0.0008 and 0: 0.0004 pooled, and 1.96 * 0.02 * sqrt(2 / 4).
+    assert "standard deviation of 0.020 (2 arms and folds" in text and "4 runs each" in text and "±0.028" in text
 
 
 def test_the_report_fills_a_page_and_draws_the_plots(
