@@ -50,6 +50,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--preset", choices=sorted(PRESETS), default="cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument(
+        "--export",
+        choices=("best", "last"),
+        default="best",
+        help="generator to export: the best by KID on the validation groups, or the last; a finished run that is "
+        "resumed is exported anew",
+    )
     parser.add_argument("--init", metavar="WEIGHTS", help="start from trained weights: bundled name, folder or Hub")
     parser.add_argument("--split", type=Path, help="JSON of `python -m training.datasets split`; default: made anew")
     parser.add_argument("--features", type=Path, help="features.safetensors of a run on the same training groups")
@@ -150,7 +157,7 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         length=max(1, round(config.total_kimg * 1000)),
         rank=accelerator.process_index,
     )
-    generator = trainer.run(batches, arguments.workers)
+    generator = trainer.run(batches, arguments.workers, best=arguments.export == "best")
     if accelerator.is_main_process:
         provenance = {
             "name": arguments.name or arguments.out.resolve().name,
@@ -162,7 +169,7 @@ def train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             "busy": round(1 - trainer.waited / max(trainer.seconds, 1e-9), 3),
             "processes": accelerator.num_processes,
             **({"init": arguments.init} if arguments.init else {}),
-            **({"best": trainer.best} if trainer.best else {}),
+            **({"best": trainer.best} if trainer.best and arguments.export == "best" else {}),
             **({"complaints": trainer.complaints} if trainer.complaints else {}),
         }
         export_weights(arguments.out / "weights", generator, dataset, split, config, provenance)

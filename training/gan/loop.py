@@ -139,8 +139,13 @@ class GANTrainer:
             state = {name: getattr(self, name) for name in PROGRESS}
             write_checkpoint(self.out / CHECKPOINT, {"networks": self.train_step.state_dict(), **state})
 
-    def run(self, batches: WindowBatches, workers: int = 1) -> DefectGenerator:
+    def run(self, batches: WindowBatches, workers: int = 1, best: bool = True) -> DefectGenerator:
         """Train until `total_kimg`.
+
+        Args:
+            batches: to train on.
+            workers: processes that make them.
+            best: whether to return the averaged generator that validation kept, and not the last.
 
         Raises:
             KeyboardInterrupt: when interrupted; the step is finished and a checkpoint saved first.
@@ -197,7 +202,7 @@ class GANTrainer:
             raise KeyboardInterrupt
         if main:
             tqdm.write(self.busy_words())
-        return self._best_generator()
+        return self._best_generator() if best else self.average
 
     def busy_words(self) -> str:
         """Say what share of the time went to the networks, and what to do if it is low."""
