@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -281,6 +282,22 @@ def test_resuming_a_finished_run_trains_no_further(finished: Path, data: Path) -
     after = checkpoint(finished)
     assert (after["step"], after["images_seen"]) == (before["step"], before["images_seen"])
     assert (finished / "weights" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_finished_run_can_export_its_last_generator_instead_of_the_best(finished: Path, data: Path) -> None:
+    out = data.parent / "last"
+    shutil.copytree(finished, out)
+    average = checkpoint(out)["networks"]["average"]
+    other = {name: value + 1 for name, value in average.items()}
+    torch.save(other, out / "checkpoints" / "best.pt")  # another generator than the last, whichever was kept
+    exported = {}
+    for which in ("best", "last"):
+        assert main(arguments(data, out, "--resume", "--export", which)) == 0
+        exported[which] = load_file(out / "weights" / "model.safetensors")
+        assert ("best" in read_folder(out / "weights", "last").config.training) == (which == "best")
+    for name, value in exported["last"].items():
+        np.testing.assert_allclose(value.astype(np.float32), average[name].numpy(), atol=1e-2)
+        np.testing.assert_allclose(exported["best"][name].astype(np.float32), other[name].numpy(), atol=1e-2)
 
 
 def test_the_smoke_preset_runs_as_it_is_with_a_worker_and_whatever_precision_the_machine_has(

@@ -53,9 +53,7 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
         parts += [
             f"![Clean, mask, painted, and the defect enlarged with two latents]({PICTURE})",
             "",
-            "Drawn at random, not chosen. The images are the package's samples: crops of BSData (T. Schlagenhauf, "
-            "M. Landwehr, 2021, CC BY-SA 4.0), from groups that no bundled weights were trained on; the picture is "
-            "under the same licence.",
+            f"Drawn at random, not chosen. The images are the package's samples: {_samples(config)}.",
             "",
         ]
     parts += ["## Training", "", *_table(_training_rows(training, config)), ""]
@@ -224,6 +222,16 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
 def _draws(metrics: dict[str, Any]) -> str:
     counts = sorted({values["draws"] for values in metrics["classes"].values()})
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def _samples(config: WeightsConfig) -> str:
+    """What `albu_gan.demo.sample_images` are, of the kind that goes with the weights."""
+    if config.generator.in_channels == 1:
+        return "ground steel, computed from random numbers"
+    return (
+        "crops of BSData (T. Schlagenhauf, M. Landwehr, 2021, CC BY-SA 4.0), from groups that no bundled weights were "
+        "trained on; the picture is under the same licence"
+    )
 
 
 def _listed(names: tuple[str, ...]) -> str:
