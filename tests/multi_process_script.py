@@ -31,8 +31,8 @@ def recording_step(self: GANStep, batch: dict[str, torch.Tensor], *rest: int) ->
     return take_step(self, batch, *rest)
 
 
-def recording_run(self: GANTrainer, *rest: Any) -> Any:
-    result = run(self, *rest)
+def recording_run(self: GANTrainer, *rest: Any, **named: Any) -> Any:
+    result = run(self, *rest, **named)
     networks = {
         name: digest(*getattr(self.train_step, name).state_dict().values()) for name in ("generator", "discriminator")
     }
