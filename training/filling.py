@@ -93,7 +93,7 @@ def _halved(array: np.ndarray) -> np.ndarray:
 def _texture(image: np.ndarray, hole: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     """(H, W, C) float32: in the hole, what the image has beside its local mean a little way off; 0 where it has none.
 
-    The fewest pieces are taken that cover the hole, the nearest among equals; they lie so many parts of `size_hw` away.
+    What covers most of the hole is taken first, the nearest among equals, from so many parts of `size_hw` away.
     """
     known = (~hole).astype(np.float32)[:, :, None]
     weight = np.maximum(_smooth(known), 1e-3)

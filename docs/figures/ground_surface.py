@@ -1,8 +1,7 @@
 """Compute albu_gan/samples/ground-*.jpg: ground steel as a line camera sees it, from random numbers alone.
 
-The bundled gray weights paint ground magnetic tiles, whose photographs may not be given away. These surfaces have about
-the brightness, scratches and grain that were measured on those: the standard deviation of columns, of what is left, and
-how far both are alike along and across the scratches.
+The bundled gray weights paint ground magnetic tiles, whose photographs may not be given away. The settings of
+these surfaces were chosen by eye beside such photographs, and by the spread of their columns and of what is left.
 """
 
 import sys
