@@ -222,7 +222,7 @@ class DefectInpainter:
         for i, window in enumerate(windows):
             by_shape.setdefault(window.shape, []).append(i)
         for members in (m[i : i + MAX_WINDOWS] for m in by_shape.values() for i in range(0, len(m), MAX_WINDOWS)):
-            crops = np.stack([_network_image(extract(image, windows[i]), self._channels) for i in members])
+            crops = np.stack([_network_image(image, windows[i], self._channels) for i in members])
             masks = np.stack([window_mask(draws[i], windows[i]) for i in members])
             residuals = self._residuals(
                 crops, masks, [draws[i].class_index for i in members], np.stack([draws[i].z for i in members])
@@ -242,10 +242,20 @@ class DefectInpainter:
         self, crops: np.ndarray, masks: np.ndarray, classes: Sequence[int], latents: np.ndarray
     ) -> np.ndarray:
         """(N, H, W, C) float32 in [-1, 1] and (N, H, W) uint8 to what is added, (N, H, W, C) in units of full range."""
+        paint = self._loaded().paint
+        if isinstance(paint, OnnxPainter):
+            made = paint.paint_arrays(crops.transpose(0, 3, 1, 2), masks, self._present(classes), latents)
+            return np.moveaxis(made, 1, 3)
         device = torch.device(self.device)
         window, inside, z = (torch.from_numpy(array).to(device) for array in (crops, masks, latents))
         added = self.residuals(window.permute(0, 3, 1, 2), inside, classes, z)
         return np.asarray(added.permute(0, 2, 3, 1).cpu().numpy())
+
+    def _present(self, classes: Sequence[int]) -> np.ndarray:
+        """(N,) indices to (N, number of classes) float32, 1 for the class."""
+        present = np.zeros((len(classes), len(self.class_names)), np.float32)
+        present[np.arange(len(classes)), classes] = 1
+        return present
 
     def residuals(self, window: Tensor, inside: Tensor, classes: Sequence[int], z: Tensor) -> Tensor:
         """Paint windows that are on the device.
@@ -260,7 +270,7 @@ class DefectInpainter:
             (N, C, H, W) float32, what is to be added, in units of the full range of the image; 0 outside.
         """
         paint = self._loaded().paint
-        present = torch.from_numpy(np.eye(len(self.class_names), dtype=np.float32)[list(classes)])
+        present = torch.from_numpy(self._present(classes))
         # A context costs as much as three small layers: no autocast is switched off where none is on.
         kind = window.device.type
         outside = torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
@@ -329,15 +339,18 @@ def check_image(image: Any) -> None:
         raise ValueError(f"image must be (H, W) or (H, W, C) with at least one pixel, got shape {image.shape}")
 
 
-def _network_image(crop: np.ndarray, channels: int) -> np.ndarray:
-    """(H, W[, C]) uint8 or float32 [0, 1] to (H, W, channels) float32 in [-1, 1]; other channel counts become gray."""
-    scale = 1 / 127.5 if crop.dtype == np.uint8 else 2.0
-    crop = crop.reshape(*crop.shape[:2], -1)
-    if crop.shape[2] != channels:
-        # A product, since numpy's mean over a short last axis takes three times as long.
-        crop = crop.astype(np.float32) @ np.full((crop.shape[2], 1), 1 / crop.shape[2], np.float32)
-        crop = np.broadcast_to(crop, (*crop.shape[:2], channels))
-    return np.asarray(crop * np.float32(scale) - np.float32(1), np.float32)
+def _network_image(image: np.ndarray, window: Window, channels: int) -> np.ndarray:
+    """Cut out what the network sees, (rows, columns, channels) float32 in [-1, 1]; other channel counts become gray.
+
+    Args:
+        image: (H, W[, C]) uint8, or float32 in [0, 1].
+        window: where.
+        channels: of the network.
+    """
+    gray = (1 if image.ndim == 2 else image.shape[2]) != channels
+    crop = extract(image, window, gray).reshape(*window.shape, -1)
+    seen = crop * np.float32(1 / 127.5 if image.dtype == np.uint8 else 2.0) - np.float32(1)
+    return np.broadcast_to(seen, (*window.shape, channels))
 
 
 def window_mask(draw: Draw, window: Window) -> np.ndarray:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from albu_gan.compositing import WindowShape
 from albu_gan.generators import DefectGenerator, GeneratorConfig
-from albu_gan.generators.parts import Part, Parts, cut, mask_box
+from albu_gan.generators.parts import Part, Parts, mask_box
 from albu_gan.generators.planar import PlanarUnshuffleGenerator, planar
 from albu_gan.onnx_graph import OPSET, UnsupportedOperation, record
 from albu_gan.weights_error import WeightsError
@@ -108,6 +108,11 @@ class OnnxPainter:
         Raises:
             WeightsError: if the generator cannot be exported, or ONNX Runtime paints something else than torch.
         """
+        tensors = (window, inside, present, z)
+        return torch.from_numpy(self.paint_arrays(*(np.asarray(tensor.numpy(), np.float32) for tensor in tensors)))
+
+    def paint_arrays(self, window: np.ndarray, inside: np.ndarray, present: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Paint arrays, since a tensor around each of them would cost as much as a layer of the network."""
         return _run(self._session((window.shape[2], window.shape[3])), window, inside, present, z)
 
     def _session(self, shape: WindowShape) -> Any:
@@ -228,7 +233,7 @@ def check_against_torch(session: Any, network: DefectGenerator, shape: WindowSha
     inputs = _windows(network.config, shape, CHECKED_WINDOWS)
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         expected = network.paint(**inputs).numpy()
-    painted = _run(session, **inputs).numpy()
+    painted = _run(session, **{name: tensor.numpy() for name, tensor in inputs.items()})
     both_broken = ~np.isfinite(expected) & ~np.isfinite(painted)  # weights that overflow: found when painting
     difference = np.abs(np.where(both_broken, 0, painted - expected)).max()
     if not difference <= TOLERANCE:
@@ -238,18 +243,19 @@ def check_against_torch(session: Any, network: DefectGenerator, shape: WindowSha
         )
 
 
-def _run(session: Any, window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
+def _run(session: Any, window: np.ndarray, inside: np.ndarray, present: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Paint with a session; see `DefectGenerator.paint`. Where the graph paints parts, the rest is filled up with 0."""
-    tensors = {"window": window, "inside": inside, "present": present, "z": z}
-    feeds = {name: np.ascontiguousarray(tensor.numpy(), np.float32) for name, tensor in tensors.items()}
+    arrays = {"window": window, "inside": inside, "present": present, "z": z}
+    feeds = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     if len(session.get_inputs()) == len(feeds):
-        return torch.from_numpy(session.run(None, feeds)[0])
-    added = torch.zeros(window.shape)
+        return np.asarray(session.run(None, feeds)[0])
+    added = np.zeros(window.shape, np.float32)
     box = mask_box(inside)
     if box is not None:
         parts = Parts.around(box, *inside.shape[1:])
-        feeds |= {name: np.array(part) for name, part in parts._asdict().items()}
-        cut(added, parts.painted).copy_(torch.from_numpy(session.run(None, feeds)[0]))
+        feeds.update((name, np.array(part)) for name, part in zip(parts._fields, parts, strict=True))
+        top, left, bottom, right = parts.painted
+        added[:, :, top:bottom, left:right] = session.run(None, feeds)[0]
     return added
 
 

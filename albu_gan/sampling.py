@@ -167,7 +167,9 @@ class DefectSampler:
         """
         image_hw = taken.image_hw
         possible, odds = self._odds()
-        order = rng.choice(possible, size=len(possible), replace=False, p=odds).tolist()
+        # Who arrives first when each class comes at the rate of its weight: a draw without replacement, in less time
+        # than `rng.choice` takes.
+        order = [possible[rank] for rank in np.argsort(rng.standard_exponential(len(possible)) / odds)]
         if first is not None:
             order = [first, *(index for index in order if index != first)]
         for shrink in SHRINK_FACTORS:

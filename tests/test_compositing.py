@@ -170,6 +170,20 @@ def test_every_channel_of_a_window_is_cut_alike() -> None:
         np.testing.assert_array_equal(cut[:, :, channel], extract(image[:, :, channel].copy(), window))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", SHAPES)
+@pytest.mark.parametrize("window", [Window(5, 7, 16, 32, (16, 32)), Window(-9, -3, 64, 32, (32, 16))])
+def test_a_gray_window_is_the_mean_of_its_channels(window: Window, channels: tuple[int, ...], dtype: type) -> None:
+    image = noise((40, 50, *channels), dtype)
+    before = image.copy()
+    cut = extract(image, window, gray=True)
+    assert cut.shape == (*window.shape, 1) and cut.dtype == np.float32
+    mean = image.reshape(40, 50, -1).astype(np.float32).mean(axis=2)
+    np.testing.assert_allclose(cut[:, :, 0], extract(mean, window), rtol=1e-5, atol=1e-5)
+    cut[:] = 0
+    np.testing.assert_array_equal(image, before)
+
+
 @pytest.mark.parametrize("view", [np.s_[::-1], np.s_[:, ::-1], np.s_[::2, ::2]])
 def test_a_window_of_a_view_is_the_window_of_its_copy(view: tuple[slice, ...]) -> None:
     image = noise((60, 60, 3))[view]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import albu_gan.generators.packed as packed_module
 from albu_gan import DefectInpainter
 from albu_gan.generators import ARCHITECTURES, DefectGenerator, build_generator, default_config
-from albu_gan.generators.packed import PackedConv, PackedUnshuffleGenerator, packed
+from albu_gan.generators.packed import SIZES, PackedConv, PackedUnshuffleGenerator, packed
 from albu_gan.generators.parts import Part, Parts, cut, mask_box
 from albu_gan.generators.planar import PlanarUnshuffleGenerator, planar
 from albu_gan.hub import bundled_names
@@ -61,7 +61,7 @@ def whole(network: DefectGenerator) -> Paint:
 
     def painted(window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
         added = torch.zeros(window.shape)
-        box = mask_box(inside)
+        box = mask_box(inside.numpy())
         if box is not None:
             parts = Parts.around(box, *inside.shape[1:])
             cut(added, parts.painted).copy_(paint(window, inside, present, z, *parts))
@@ -126,7 +126,7 @@ def test_what_a_mask_does_not_need_makes_no_difference_to_what_it_does(data: st.
     box[top:bottom, left:right] = 1
     inputs["inside"] *= box
     inputs["inside"][:, top, left] = inputs["inside"][-1, bottom - 1, right - 1] = 1
-    assert mask_box(inputs["inside"]) == Part(top, left, bottom, right)
+    assert mask_box(inputs["inside"].numpy()) == Part(top, left, bottom, right)
     with torch.inference_mode():
         expected = network.paint(**inputs)
         for arrange in (packed, whole):
@@ -216,3 +216,30 @@ def test_packing_leaves_the_network_as_it_is() -> None:
     with torch.inference_mode():
         arranged(**inputs)
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+@given(data=st.data())
+def test_a_widened_part_holds_the_part_inside_of_the_map_with_sides_that_are_multiples(data: st.DataObject) -> None:
+    height, width = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
+    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
+    part = Part(top, left, data.draw(st.integers(top + 1, height)), data.draw(st.integers(left + 1, width)))
+    multiple = data.draw(st.integers(1, 9))
+    wide = part.widened(multiple, height, width)
+    assert 0 <= wide.top <= part.top < part.bottom <= wide.bottom <= height
+    assert 0 <= wide.left <= part.left < part.right <= wide.right <= width
+    for side, before, limit in (
+        (wide.bottom - wide.top, part.bottom - part.top, height),
+        (wide.right - wide.left, part.right - part.left, width),
+    ):
+        assert side == min(limit, -(-before // multiple) * multiple)
+
+
+def test_masks_of_many_sizes_need_convolutions_of_few() -> None:
+    rng = np.random.default_rng(0)
+    sizes = set()
+    for _ in range(400):
+        top, left = (int(value) for value in rng.integers(0, 64, size=2))
+        box = Part(top, left, int(rng.integers(top + 1, 129)), int(rng.integers(left + 1, 129)))
+        parts = Parts.around(box, 128, 128, SIZES)
+        sizes |= {(p.bottom - p.top, p.right - p.left) for p in (parts.block, parts.seen)}
+    assert len(sizes) <= 2 * (32 // SIZES) ** 2

@@ -94,7 +94,7 @@ def test_every_architecture_paints_the_same_pixels_as_torch(architecture: str, i
             inputs["inside"][:, :top] = inputs["inside"][:, :, :left] = 0
             with torch.inference_mode():
                 expected = network.paint(**inputs).numpy()
-            painted = backend._run(session, **inputs).numpy()
+            painted = backend._run(session, **{name: tensor.numpy() for name, tensor in inputs.items()})
             assert painted.shape == expected.shape and np.abs(expected).max() > 10 * LEVEL
             np.testing.assert_allclose(painted, expected, rtol=0, atol=LEVEL / 20)
 

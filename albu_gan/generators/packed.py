@@ -26,6 +26,7 @@ from albu_gan.generators.parts import Parts, cut, mask_box
 
 SLOPE = 0.2  # of the leaky ReLU
 LAYOUT = torch.channels_last
+SIZES = 4  # oneDNN compiles a convolution for every size that it meets: sides of parts are multiples of this
 
 
 def packed(network: DefectGenerator) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
@@ -152,10 +153,10 @@ class PackedUnshuffleGenerator:
         """Paint; see `DefectGenerator.paint`."""
         B, _, H, W = window.shape
         added = torch.zeros_like(window, memory_format=torch.contiguous_format)
-        box = mask_box(inside)
+        box = mask_box(inside.numpy())
         if box is None:
             return added
-        parts = Parts.around(box, H, W)
+        parts = Parts.around(box, H, W, SIZES)
         full = window.new_empty((B, H, W, self.channels + 2))
         torch.mul(window.permute(0, 2, 3, 1), 2, out=full[..., : self.channels])
         torch.sub(inside + inside, 1, out=full[..., -2])

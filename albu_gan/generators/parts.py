@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
@@ -31,6 +31,15 @@ class Part(NamedTuple):
             max(0, self.top - by), max(0, self.left - by), min(self.bottom + by, height), min(self.right + by, width)
         )
 
+    def widened(self, multiple: int, height: int, width: int) -> Part:
+        """Return a part around this one whose sides are multiples of a number, or as long as the map's."""
+        sides = []
+        for start, stop, limit in ((self.top, self.bottom, height), (self.left, self.right, width)):
+            side = min(-(-(stop - start) // multiple) * multiple, limit)
+            first = min(max(0, start - (side - stop + start) // 2), limit - side)
+            sides.append((first, first + side))
+        return Part(sides[0][0], sides[1][0], sides[0][1], sides[1][1])
+
     def times(self, factor: int) -> Part:
         """Return the same part of a map that is so many times as large."""
         return Part(*(factor * value for value in self))
@@ -50,11 +59,19 @@ class Parts(NamedTuple):
     painted: Part  # of the window: whole folded pixels
 
     @classmethod
-    def around(cls, box: Part, height: int, width: int) -> Parts:
-        """Return what it takes to paint a box in a window."""
+    def around(cls, box: Part, height: int, width: int, multiple: int = 1) -> Parts:
+        """Return what it takes to paint a box in a window.
+
+        Args:
+            box: that holds the mask.
+            height: of the window.
+            width: of the window.
+            multiple: of the sides of `block` and `seen / 4`: more is computed then, for fewer different sizes.
+        """
         height, width = height // 4, width // 4
         painted = Part(box.top // 4, box.left // 4, -(-box.bottom // 4), -(-box.right // 4))
-        rim, block = painted.grown(RIM, height, width), painted.grown(REACH, height, width)
+        rim = painted.grown(RIM, height, width).widened(multiple, height, width)
+        block = rim.grown(REACH - RIM, height, width).widened(multiple, height, width)
         return cls(block, rim.inside(block), rim.times(4), painted.inside(rim).times(2), painted.times(4))
 
 
@@ -67,7 +84,7 @@ def cut(x: Tensor, part: Tensor | Part) -> Tensor:
     return x[..., top:bottom, left:right]
 
 
-def mask_box(inside: Tensor) -> Part | None:
+def mask_box(inside: np.ndarray) -> Part | None:
     """Return the smallest part that holds all masks, (B, H, W), 0 where nothing goes; None if that is everywhere."""
-    rows, columns = (torch.nonzero(inside.amax(dim=dims)).flatten().tolist() for dims in ((0, 2), (0, 1)))
-    return Part(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) if rows else None
+    rows, columns = (np.flatnonzero(inside.any(axis=axes)) for axes in ((0, 2), (0, 1)))
+    return Part(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if rows.size else None
