@@ -80,7 +80,7 @@ class BatchDefectInpaint(nn.Module):
     def __init__(
         self,
         weights: str | os.PathLike[str] = "magnetic-tile-v1",
-        defects_range: tuple[int, int] = (1, 2),
+        defects_range: tuple[int, int] = (1, 1),
         classes: list[str] | None = None,
         class_sampling: str | dict[str, float] = "balanced",
         mask_source: str = "bank",

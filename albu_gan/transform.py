@@ -126,7 +126,7 @@ class GANDefectInpaint(A.DualTransform):
     def __init__(
         self,
         weights: str = "magnetic-tile-v1",
-        defects_range: tuple[int, int] = (1, 2),
+        defects_range: tuple[int, int] = (1, 1),
         classes: list[str] | None = None,
         class_sampling: str | dict[str, float] = "balanced",
         mask_source: str = "bank",

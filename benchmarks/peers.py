@@ -111,7 +111,7 @@ def calls_on(case: Case, weights: str, rounds: int) -> tuple[dict[str, Callable[
     transforms = {
         DEFAULT: painting(weights),
         **{f"{DEFAULT}, backend={name!r}": painting(weights, backend=name) for name in BACKENDS[1:]},
-        "GANDefectInpaint, one defect": painting(weights, defects_range=(1, 1)),
+        "GANDefectInpaint, one or two defects": painting(weights, defects_range=(1, 2)),
         SAME_MASKS: painting(weights, min_contrast=0),
         **peer_transforms(weights, channels),
         "A.ElasticTransform": A.Compose([A.ElasticTransform(p=1.0)], seed=0),
