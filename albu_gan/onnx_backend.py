@@ -250,7 +250,7 @@ def _run(session: Any, window: np.ndarray, inside: np.ndarray, present: np.ndarr
     if len(session.get_inputs()) == len(feeds):
         return np.asarray(session.run(None, feeds)[0])
     added = np.zeros(window.shape, np.float32)
-    box = mask_box(inside)
+    box = mask_box(torch.from_numpy(feeds["inside"]))
     if box is not None:
         parts = Parts.around(box, *inside.shape[1:])
         feeds.update((name, np.array(part)) for name, part in zip(parts._fields, parts, strict=True))

@@ -61,7 +61,7 @@ def whole(network: DefectGenerator) -> Paint:
 
     def painted(window: Tensor, inside: Tensor, present: Tensor, z: Tensor) -> Tensor:
         added = torch.zeros(window.shape)
-        box = mask_box(inside.numpy())
+        box = mask_box(inside)
         if box is not None:
             parts = Parts.around(box, *inside.shape[1:])
             cut(added, parts.painted).copy_(paint(window, inside, present, z, *parts))
@@ -126,7 +126,7 @@ def test_what_a_mask_does_not_need_makes_no_difference_to_what_it_does(data: st.
     box[top:bottom, left:right] = 1
     inputs["inside"] *= box
     inputs["inside"][:, top, left] = inputs["inside"][-1, bottom - 1, right - 1] = 1
-    assert mask_box(inputs["inside"].numpy()) == Part(top, left, bottom, right)
+    assert mask_box(inputs["inside"]) == Part(top, left, bottom, right)
     with torch.inference_mode():
         expected = network.paint(**inputs)
         for arrange in (packed, whole):

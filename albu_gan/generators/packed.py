@@ -153,7 +153,7 @@ class PackedUnshuffleGenerator:
         """Paint; see `DefectGenerator.paint`."""
         B, _, H, W = window.shape
         added = torch.zeros_like(window, memory_format=torch.contiguous_format)
-        box = mask_box(inside.numpy())
+        box = mask_box(inside)
         if box is None:
             return added
         parts = Parts.around(box, H, W, SIZES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
@@ -84,7 +83,11 @@ def cut(x: Tensor, part: Tensor | Part) -> Tensor:
     return x[..., top:bottom, left:right]
 
 
-def mask_box(inside: np.ndarray) -> Part | None:
-    """Return the smallest part that holds all masks, (B, H, W), 0 where nothing goes; None if that is everywhere."""
-    rows, columns = (np.flatnonzero(inside.any(axis=axes)) for axes in ((0, 2), (0, 1)))
-    return Part(int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1) if rows.size else None
+def mask_box(inside: Tensor) -> Part | None:
+    """Return the smallest part that holds all masks, (B, H, W), 0 where nothing goes; None if that is everywhere.
+
+    They are on the CPU, where numpy finds it in less time.
+    """
+    array = inside.numpy()
+    rows, columns = (array.any(axis=axes).nonzero()[0].tolist() for axes in ((0, 2), (0, 1)))
+    return Part(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1) if rows else None
