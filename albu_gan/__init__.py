@@ -1,7 +1,7 @@
 """albu-gan: paint convincing defects into training images, as an Albumentations transform."""
 
 from albu_gan.batch import BatchDefectInpaint
-from albu_gan.defects import DefectInpainter, MaskBank, Shape
+from albu_gan.defects import DefectBank, DefectInpainter, Shape
 from albu_gan.hub import WeightsError, bundled_names
 from albu_gan.transform import GANDefectInpaint
 
@@ -11,7 +11,7 @@ __all__ = [
     "BatchDefectInpaint",
     "DefectInpainter",
     "GANDefectInpaint",
-    "MaskBank",
+    "DefectBank",
     "Shape",
     "WeightsError",
     "bundled_names",

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from albu_gan.app.launch import add_arguments as add_app_arguments
+from albu_gan.bank import add_bank
 from albu_gan.data import MAX_MEGAPIXELS, check_header
 from albu_gan.data import read_image as read_image_file
 from albu_gan.defects import DefectInpainter
@@ -125,6 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--overwrite", action="store_true")
     inpaint.set_defaults(run=run_inpaint)
 
+    add_bank(commands)
     add_generate(commands)
 
     info = commands.add_parser("info", help="say what weights paint and where they come from")
@@ -198,22 +200,40 @@ def run_info(arguments: argparse.Namespace) -> None:
     print(describe(find_weights(arguments.weights)))
 
 
+PAINTS = {
+    "generator": "the generator, in shapes of the bank",
+    "exemplars": "the real defects of the bank, relit and varied; no network",
+    "nothing": "nothing: the bank holds shapes alone, and there is no generator",
+}
+
+
 def describe(folder: WeightsFolder) -> str:
     """Return a few lines about weights."""
     config, training = folder.config, folder.config.training
-    counts = DefectInpainter(folder).mask_bank.counts()
+    bank = DefectInpainter(folder).bank if config.bank else None
+    counts = [0] * len(config.class_names) if bank is None else bank.counts()
     lines = [
         f"name: {folder.name}",
         f"folder: {folder.path}",
         f"classes: {', '.join(f'{n} ({c} shapes)' for n, c in zip(config.class_names, counts, strict=True))}",
-        f"images: {'gray' if config.generator.in_channels == 1 else 'RGB'}",
-        f"windows: {window_text(config)}",
-        f"architecture: {config.generator.architecture}, {(folder.path / MODEL).stat().st_size / 1e6:.1f} MB",
+        f"paints: {PAINTS[folder.paints]}",
         f"data: {training.get('source', 'not recorded')}",
         f"licence of the data: {training.get('licence', 'not recorded')}",
-        f"training: {training.get('steps', '?')} steps, {training.get('minutes', '?')} minutes",
         f"held-out groups: {_listed(training.get('held_out_groups'))}",
     ]
+    if config.generator is not None:
+        lines[4:4] = [
+            f"images: {'gray' if config.generator.in_channels == 1 else 'RGB'}",
+            f"windows: {window_text(config)}",
+            f"architecture: {config.generator.architecture}, {(folder.path / MODEL).stat().st_size / 1e6:.1f} MB",
+            f"training: {training.get('steps', '?')} steps, {training.get('minutes', '?')} minutes",
+        ]
+    if bank is not None and bank.has_appearances:
+        lines += [
+            f"{name}: relit by {formula.ratio:.0%} ratio, {formula.difference:.0%} difference, "
+            f"{formula.pixels:.0%} pixels"
+            for name, formula in zip(config.class_names, bank.formulas, strict=True)
+        ]
     measured = config.metrics.get("classes")
     for name, values in measured.items() if isinstance(measured, dict) else ():
         lines.append(

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from albumentations.core.transforms_interface import BaseTransformInitSchema
 from albumentations.core.type_definitions import Targets
 
 from albu_gan import arguments
-from albu_gan.defects import DefectInpainter, DefectSampler, class_probabilities
+from albu_gan.defects import MEMORY, DefectInpainter, DefectSampler, annotated_images, class_probabilities, collect
 from albu_gan.hub import find_weights, is_hub_name
-from albu_gan.painting.onnx_backend import check_backend
+from albu_gan.painting.backends import check_backend
 from albu_gan.targets import PaintedTargets, SampleTargets
 
 
 class GANDefectInpaint(PaintedTargets):
-    """Paint new defects into an image with a GAN, and label them.
+    """Paint new defects into an image, and label them.
 
-    A mask is drawn from a bank of real defect shapes (or invented), placed where it may go, and a generator that sees
-    the clean surroundings, the mask, the class and a random latent paints the defect. What changed is labelled, and
-    nothing is labelled that cannot be seen.
+    A real defect is drawn from a bank, varied, placed where it may go and relit for that place; with weights that hold
+    a generator, a network that sees the clean surroundings, the mask, the class and a random latent paints it. What
+    changed is labelled, and nothing is labelled that cannot be seen.
 
     Args:
         weights: bundled name, `org/name`, `org/name@revision`, or a folder (a path with a separator, or one that
             exists).
         defects_range: how many defects, both ends included.
         classes: names of the classes to paint; None for all.
-        class_sampling: "balanced", "dataset" (frequencies of the mask bank) or `{name: weight}`.
+        class_sampling: "balanced", "dataset" (frequencies of the bank) or `{name: weight}`.
         mask_source: "bank" (real shapes), "procedural" (invented shapes of the same sizes) or "both" (either, evenly).
         scale_range: factor by which a shape is scaled.
         rotate_range: degrees by which a shape is rotated. A shape that was cut off by its image's border is placed at
@@ -41,6 +43,11 @@ class GANDefectInpaint(PaintedTargets):
         region_key: name of a target of type mask, nonzero where defects may go. Declare it in
             `A.Compose(..., additional_targets={key: "mask"})`, so that it follows the other transforms; it is never
             painted.
+        variation: how far a painted defect differs from the real one it is made from: 0 is that one, relit; 1 is
+            warped, of another contrast, partly invented, or dressed as another one of its class. Of weights that
+            relight real defects (`albu-gan info` says what paints); a generator varies by its latent.
+        place_like: how far places are preferred whose brightness, colour and grain are those that the defect was seen
+            in: 0 is anywhere, 1 the most alike of some that are looked at. Of banks that know how their defects look.
         max_shift: how far from where its shape was seen a defect may lie, in image heights and widths; 1: anywhere.
             Where every image shows the same view, as a fixed camera's do, a small value (0.1, say) puts defects where
             they occur; have the transform before those that crop, mirror or turn.
@@ -106,6 +113,8 @@ class GANDefectInpaint(PaintedTargets):
         avoid_existing: Any
         ignore_value: Any
         region_key: Any
+        variation: Any
+        place_like: Any
         max_shift: Any
         min_contrast: Any
         bbox_labels: Any
@@ -126,6 +135,8 @@ class GANDefectInpaint(PaintedTargets):
         avoid_existing: bool = True,
         ignore_value: int | None = None,
         region_key: str | None = None,
+        variation: float = 0.5,
+        place_like: float = 0.7,
         max_shift: float = 1.0,
         min_contrast: float = 8.0,
         bbox_labels: dict[str, Any] | None = None,
@@ -145,13 +156,17 @@ class GANDefectInpaint(PaintedTargets):
         self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
         self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
         self.region_key = arguments.key("region_key", region_key)
+        self.variation = arguments.number("variation", variation, 0, 1)
+        self.place_like = arguments.number("place_like", place_like, 0, 1)
         self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
         self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
         self.bbox_labels = bbox_labels
         self.device = str(device)
         self.backend = check_backend(backend, self.device)
         self._inpainter: DefectInpainter | None = None
-        if not is_hub_name(self.weights):
+        if isinstance(self.weights, str) and self.weights.startswith(MEMORY):
+            self._attach(DefectInpainter.in_memory(self.weights))
+        elif not is_hub_name(self.weights):
             self._attach(DefectInpainter(find_weights(self.weights), self.device, self.backend))
 
     @classmethod
@@ -183,6 +198,35 @@ class GANDefectInpaint(PaintedTargets):
         transform = cls(weights=str(folder.path), **arguments)
         transform._attach(DefectInpainter(folder, transform.device, transform.backend))
         return transform
+
+    @classmethod
+    def from_defects(
+        cls,
+        images: Sequence[np.ndarray],
+        masks: Sequence[np.ndarray],
+        class_names: Sequence[str],
+        *,
+        groups: Sequence[Hashable] | None = None,
+        **arguments: Any,
+    ) -> GANDefectInpaint:
+        """Build the transform from annotated images, without any file: what `albu-gan bank` does, in memory.
+
+        Pickles, also to DataLoader workers, carry the defects along. JSON and YAML name them only: they are found again
+        in the same process; for another one call `save_pretrained`.
+
+        Args:
+            images: (H, W), (H, W, 1) or (H, W, 3) uint8 each, RGB.
+            masks: (H, W) integers each, 0 clean, else class index + 1.
+            class_names: in index order.
+            groups: of the physical part in each image, if several images show one; None for one an image.
+            **arguments: of the constructor.
+
+        Raises:
+            ValueError, TypeError: if an image or mask is not as described, or no defect can be used.
+        """
+        bank = collect(annotated_images(images, masks, class_names, groups)).bank(class_names)
+        inpainter = DefectInpainter.from_bank(bank, class_names)
+        return cls(weights=inpainter.folder.name, **arguments)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the weights folder that this transform paints with."""
@@ -231,6 +275,8 @@ class GANDefectInpaint(PaintedTargets):
             self.rotate_range,
             self.min_contrast,
             self.max_shift,
+            self.variation,
+            self.place_like,
         )
 
     def _sample_targets(self) -> SampleTargets:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from albu_gan import DefectInpainter, GANDefectInpaint
-from albu_gan.defects import DefectSampler, MaskBank, Painter, write_labels
+from albu_gan.defects import DefectBank, DefectSampler, Painter, write_labels
 from albu_gan.generators import GeneratorConfig, build_generator
 from albu_gan.painting import Draw, choose_window, paste
 from benchmarks.cases import BACKENDS, Case, copy, image_cases, painting, seeded, surface
@@ -45,7 +45,7 @@ class PeerPaint(GANDefectInpaint):
 class Donors(Sequence[Donor]):
     """A piece of a made-up surface for each shape of a mask bank, as large as a donor of that shape is."""
 
-    def __init__(self, bank: MaskBank, channels: int) -> None:
+    def __init__(self, bank: DefectBank, channels: int) -> None:
         self.sizes = [bank[index].mask.shape for index in range(len(bank))]
         height, width = (max(sides) + 2 * MARGIN for sides in zip(*self.sizes, strict=True))
         self.image = surface((height, width), channels, seed=9).reshape(height, width, channels)
@@ -74,7 +74,7 @@ class Textures(Sequence[Any]):
 def peer_transforms(weights: str, channels: int) -> dict[str, A.Compose]:
     """Return the ways to paint real or made-up pixels into the shapes that the transform paints into."""
     painter = DefectInpainter.from_pretrained(weights)
-    bank, latent_dim = painter.mask_bank, painter.latent_dim
+    bank, latent_dim = painter.bank, painter.latent_dim
     donors = Donors(bank, channels)
     peers: dict[str, Painter] = {
         "feathered copy-paste": CopyPaste(bank, donors, latent_dim),

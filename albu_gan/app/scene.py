@@ -141,12 +141,12 @@ def sample_mask(scene: Scene, painter: DefectInpainter, class_index: int, rng: n
         ValueError: if the weights hold no shape of the class, or nothing fits.
     """
     name = painter.class_names[class_index]
-    if not painter.mask_bank.counts()[class_index]:
+    if not painter.bank.counts()[class_index]:
         raise ValueError(f"these weights hold no shapes of {name}; draw one")
     kernel = np.ones((2 * GAP + 1, 2 * GAP + 1), np.uint8)
     blocked = cv2.dilate(((scene.drawn > 0) | scene.locked()).astype(np.uint8), kernel).astype(bool)
     for shrink in SHRINK_FACTORS:
-        shape = jitter_shape(painter.mask_bank.sample(class_index, rng), (0.8, 1.25), (-15, 15), rng)
+        shape = jitter_shape(painter.bank.sample(class_index, rng), (0.8, 1.25), (-15, 15), rng)
         shape = shape if shrink == 1 else scale_shape(shape, shrink)
         offset_yx = place(shape, blocked, scene.size_hw, rng)
         if offset_yx is not None:

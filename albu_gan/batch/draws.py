@@ -15,7 +15,17 @@ import torch
 from torch import Tensor
 
 from albu_gan.batch.windows import Outline, Pixels
-from albu_gan.defects import RANDOM_TRIES, DefectSampler, Occupancy, Shape, longest_side, place, starts
+from albu_gan.defects import (
+    PLACES,
+    RANDOM_TRIES,
+    DefectSampler,
+    Occupancy,
+    Shape,
+    longest_side,
+    most_alike,
+    place,
+    starts,
+)
 from albu_gan.painting import Draw
 
 PREPARED = 128  # shapes of a class that may be drawn at a time
@@ -44,7 +54,7 @@ class Placed:
     @classmethod
     def of(cls, sample: int, draw: Draw, device: torch.device) -> Placed:
         """Take over a draw of an image."""
-        outline = Outline.of(Shape(draw.mask, draw.class_index), device)
+        outline = Outline.of(Shape(draw.mask, draw.class_index, look=draw.look), device)
         return cls(sample, outline, draw.top, draw.left, draw.z)
 
 
@@ -171,12 +181,18 @@ class BatchSampler:
         prepared: shapes.
         places: of the batch.
         rng: the only source of randomness.
+        images: (B, C, H, W) of the batch, for `place_like`.
     """
 
     def __init__(
-        self, sampler: DefectSampler, prepared: PreparedShapes, places: Places, rng: np.random.Generator
+        self,
+        sampler: DefectSampler,
+        prepared: PreparedShapes,
+        places: Places,
+        rng: np.random.Generator,
+        images: Tensor,
     ) -> None:
-        self.sampler, self.prepared, self.places, self.rng = sampler, prepared, places, rng
+        self.sampler, self.prepared, self.places, self.rng, self.images = sampler, prepared, places, rng, images
 
     def draw(self, samples: Sequence[int], device: torch.device) -> list[Placed]:
         """Draw number, classes, shapes, places and latents of the defects of some images."""
@@ -205,7 +221,7 @@ class BatchSampler:
             samples = [several[rank] for several in wanted if len(several) > rank and several[0] not in full]
             classes = self.sampler.draw_classes(len(samples), self.rng)
             outlines = [self.prepared.draw(self.sampler, index, image_hw, self.rng, device) for index in classes]
-            corners = self.places.find(samples, outlines, self.rng, self.sampler.max_shift)
+            corners = self._corners(samples, outlines)
             found = []
             for sample, outline, corner in zip(samples, outlines, corners, strict=True):
                 if corner is None:
@@ -219,6 +235,21 @@ class BatchSampler:
             self.places.change(found, taken=True)
             placed += found
         return placed
+
+    def _corners(self, samples: Sequence[int], outlines: Sequence[Outline]) -> list[tuple[int, int] | None]:
+        """Find places abreast, then exchange them for others that are more like the donors' surroundings."""
+        rng, shift = self.rng, self.sampler.max_shift
+        corners = self.places.find(samples, outlines, rng, shift)
+        if self.sampler.place_like <= 0 or not self.sampler.painter.bank.has_appearances:
+            return corners
+        several = [corners, *(self.places.find(samples, outlines, rng, shift) for _ in range(PLACES - 1))]
+        for number, (sample, outline) in enumerate(zip(samples, outlines, strict=True)):
+            free = [found[number] for found in several if found[number] is not None]
+            if free and outline.shape.donor is not None:
+                image = self.images[sample].permute(1, 2, 0).float().cpu().numpy()
+                bank, strength = self.sampler.painter.bank, self.sampler.place_like
+                corners[number] = most_alike(bank, outline.shape, np.array(free), rng, image, strength)[0]
+        return corners
 
     def _search(self, sample: int, outline: Outline, device: torch.device) -> Placed | None:
         """Look for a place as the transform does, which examines every position, then draws and shrinks others."""

@@ -66,6 +66,8 @@ class BatchDefectInpaint(nn.Module):
         mask_values: `{class: value}` written into the masks; None: class index + 1.
         avoid_existing: never touch pixels that the mask already labels.
         ignore_value: a mask value that is neither painted over nor counted as a defect.
+        variation: how far a painted defect differs from the real one it is made from; see `GANDefectInpaint`.
+        place_like: how far places like those that the defect was seen in are preferred; see `GANDefectInpaint`.
         max_shift: how far from where its shape was seen a defect may lie, in image heights and widths; 1: anywhere.
         min_contrast: levels of 255 that a defect must change at the 75th percentile over its mask; one that does not is
             drawn again, and at last dropped with its label.
@@ -88,6 +90,8 @@ class BatchDefectInpaint(nn.Module):
         mask_values: dict[str, int] | None = None,
         avoid_existing: bool = True,
         ignore_value: int | None = None,
+        variation: float = 0.5,
+        place_like: float = 0.7,
         max_shift: float = 1.0,
         min_contrast: float = 8.0,
         p: float = 0.5,
@@ -107,6 +111,8 @@ class BatchDefectInpaint(nn.Module):
         self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
         self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
         arguments.require_not_ignored(self.ignore_value, {name: self.mask_values[name] for name in self.classes})
+        self.variation = arguments.number("variation", variation, 0, 1)
+        self.place_like = arguments.number("place_like", place_like, 0, 1)
         self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
         arguments.require_centres(self.max_shift, self.folder.has_centres, self.folder.name)
         self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
@@ -180,7 +186,7 @@ class BatchDefectInpaint(nn.Module):
         if self.training:
             shape_bhw = (len(images), images.shape[2], images.shape[3])
             places = Places(shape_bhw, self._blocked(masks, regions), images.device)
-            sampler = BatchSampler(self._sampler(images.device), self._prepared, places, self.rng)
+            sampler = BatchSampler(self._sampler(images.device), self._prepared, places, self.rng, images)
             chosen = np.flatnonzero(self.rng.random(len(images)) < self.p).tolist()
             for batch in self._rounds(images, sampler, sampler.draw(chosen, images.device)):
                 self._write(*painted, batch)
@@ -200,6 +206,8 @@ class BatchDefectInpaint(nn.Module):
             self.rotate_range,
             self.min_contrast,
             self.max_shift,
+            self.variation,
+            self.place_like,
         )
 
     def _blocked(self, masks: Tensor | None, regions: Tensor | None) -> Tensor | None:
@@ -215,18 +223,39 @@ class BatchDefectInpaint(nn.Module):
     def _paint(self, images: Tensor, placed: list[Placed]) -> _Painted:
         """Paint defects, all windows of one shape together."""
         device, channels = images.device, images.shape[1]
-        outlines, corners = [entry.outline for entry in placed], [(entry.top, entry.left) for entry in placed]
+        outlines = [entry.outline for entry in placed]
         pixels = pixels_of(placed)
         added = torch.zeros((len(pixels.draw), channels), device=device)
-        painter = self._painter(device)
-        seen = painter.folder.config.generator.in_channels
-        image_hw = (images.shape[2], images.shape[3])
-        windows = [
-            choose_window((top, left, *outline.shape.mask.shape), image_hw, painter.window_shapes)
-            for outline, (top, left) in zip(outlines, corners, strict=True)
-        ]
-        for shape in painter.window_shapes:
-            members = [number for number, window in enumerate(windows) if window.shape == shape]
+        self._add_looks(added, images, placed, pixels)
+        unseen = [number for number, outline in enumerate(outlines) if outline.shape.look is None]
+        if unseen:
+            self._add_painted(added, images, placed, pixels, unseen)
+        before = images[pixels.sample, :, pixels.row, pixels.column].float()
+        return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
+
+    def _add_looks(self, added: Tensor, images: Tensor, placed: list[Placed], pixels: Pixels) -> None:
+        """Relight the defects whose look is known, in numpy, into (P, C) what is added; in place."""
+        start = 0
+        for entry, count in zip(placed, pixels.counts, strict=True):
+            shape = entry.outline.shape
+            if shape.look is not None:
+                image = images[entry.sample].permute(1, 2, 0).float().cpu().numpy()
+                residual = shape.look.residual(image, entry.top, entry.left)[shape.mask]
+                added[start : start + count] = torch.from_numpy(residual).to(added.device)
+            start += count
+
+    def _add_painted(
+        self, added: Tensor, images: Tensor, placed: list[Placed], pixels: Pixels, unseen: list[int]
+    ) -> None:
+        """Paint the defects with these numbers by the network, into (P, C) what is added; in place."""
+        device, channels = images.device, images.shape[1]
+        outlines, corners = [entry.outline for entry in placed], [(entry.top, entry.left) for entry in placed]
+        painter = self._painter(device).painter
+        seen = painter.generator.in_channels
+        image_hw, shapes = (images.shape[2], images.shape[3]), painter.window_shapes
+        windows = {n: choose_window((*corners[n], *outlines[n].shape.mask.shape), image_hw, shapes) for n in unseen}
+        for shape in shapes:
+            members = [number for number, window in windows.items() if window.shape == shape]
             if not members:
                 continue
             largest = math.prod(
@@ -249,24 +278,27 @@ class BatchDefectInpaint(nn.Module):
                 )
                 if channels != seen:
                     residuals = residuals.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
-                added[where] = residual_at(residuals, chosen, part)
-        weights = [entry.outline.weight_at(entry.top, entry.left, image_hw) for entry in placed]
-        added *= torch.cat(weights)[:, None]
-        before = images[pixels.sample, :, pixels.row, pixels.column].float()
-        return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
+                weights = [outlines[n].weight_at(*corners[n], image_hw) for n in chunk]
+                added[where] = residual_at(residuals, chosen, part) * torch.cat(weights)[:, None]
 
     def _rounds(self, images: Tensor, sampler: BatchSampler, placed: list[Placed]) -> Iterator[_Painted]:
         """Yield the defects that can be seen; others get new latents, then new shapes, and are dropped at last."""
         for shape_try in range(SHAPE_REDRAWS + 1):
+            waiting: list[Placed] = []  # for another shape: the same look in the same place would be as faint
             for latent_try in range(LATENT_REDRAWS + 1):
-                if not placed:
-                    return
                 if latent_try:
+                    waiting += [entry for entry in placed if entry.outline.shape.look is not None]
+                    placed = [entry for entry in placed if entry.outline.shape.look is None]
                     placed = [sampler.draw_latent_again(entry) for entry in placed]
+                if not placed:
+                    break
                 painted = self._paint(images, placed)
                 seen = (contrasts(painted.after - painted.before, painted.pixels) >= self.min_contrast).tolist()
                 yield painted.keep(seen)
                 placed = [entry for entry, visible in zip(placed, seen, strict=True) if not visible]
+            placed += waiting
+            if not placed:
+                return
             if shape_try < SHAPE_REDRAWS:
                 placed = sampler.draw_again(placed, images.device)
 

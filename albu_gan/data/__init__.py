@@ -36,8 +36,12 @@ from albu_gan.data.record import (
 from albu_gan.data.severstal import (
     SeverstalDataset,
 )
+from albu_gan.data.split_side import SIDES, read_side, read_sides
 
 __all__ = [
+    "SIDES",
+    "read_side",
+    "read_sides",
     "CocoDataset",
     "DataError",
     "DefectDataset",

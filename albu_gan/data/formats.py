@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from albu_gan.data.coco import CocoDataset
+from albu_gan.data.detect import detect_format
 from albu_gan.data.errors import DataError
 from albu_gan.data.folder import FolderDataset
 from albu_gan.data.labelme import LabelmeDataset
@@ -15,6 +16,8 @@ from albu_gan.data.record import DefectDataset
 from albu_gan.data.severstal import SeverstalDataset
 
 FORMATS = ("coco", "folder", "labelme", "magnetic-tile", "severstal")
+AUTO = "auto"
+GROUPS = "groups.csv"  # in the folder of the data, unless another table or a pattern is given
 
 
 def open_dataset(
@@ -29,7 +32,7 @@ def open_dataset(
     """Open a data set by the name of its layout.
 
     Args:
-        name: one of `FORMATS`.
+        name: one of `FORMATS`, or "auto": whichever fits what is there.
         root: its folder; for "coco" also the path of the JSON.
         group_pattern: a regular expression searched in each file's stem; its first matching group (or the whole match)
             names the group.
@@ -41,10 +44,13 @@ def open_dataset(
         DataError: naming the file that cannot be read.
     """
     root, groups = Path(root), None if groups is None else Path(groups)
-    if name not in FORMATS:
-        raise DataError(f"no format {name!r}; the formats are {', '.join(FORMATS)}")
+    if name not in (AUTO, *FORMATS):
+        raise DataError(f"no format {name!r}; the formats are {', '.join((AUTO, *FORMATS))}")
     if not root.exists():
         raise DataError(f"{root}: no such folder; give the folder of the data set")
+    name = detect_format(root) if name == AUTO else name
+    if groups is None and group_pattern is None and (root / GROUPS).is_file():
+        groups = root / GROUPS
     if channels not in (None, 1, 3):
         raise DataError(f"channels must be 1 (gray) or 3 (RGB), got {channels}")
     dataset: DefectDataset
@@ -65,12 +71,26 @@ def open_dataset(
     return dataset
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that say where the data is and how to read it."""
+def add_data_arguments(parser: argparse.ArgumentParser, positional: bool = False) -> None:
+    """Add the flags that say where the data is and how to read it.
+
+    Args:
+        parser: of a command.
+        positional: whether the folder is given without a flag.
+    """
     group = parser.add_argument_group("data")
-    group.add_argument("--data", type=Path, required=True, help="folder of the data set; coco: or its JSON")
-    group.add_argument("--format", choices=FORMATS, required=True, help="layout of the data set")
-    group.add_argument("--groups", type=Path, help="CSV with the columns file,group: what a split must not divide")
+    where = "folder of the data set; coco: or its JSON"
+    if positional:
+        group.add_argument("data", type=Path, metavar="DATA", help=where)
+    else:
+        group.add_argument("--data", type=Path, required=True, help=where)
+    formats = (AUTO, *FORMATS)
+    group.add_argument("--format", choices=formats, default=AUTO, help="layout of the data set; default: what fits")
+    group.add_argument(
+        "--groups",
+        type=Path,
+        help="CSV with the columns file,group: a split must not divide one; default: DATA/groups.csv",
+    )
     group.add_argument("--group-pattern", help="or a regular expression for the group in a file's name")
     group.add_argument("--channels", type=int, choices=(1, 3), help="gray or RGB; default: what the images are")
     group.add_argument("--skip-bad", action="store_true", help="leave out, and list, what cannot be read")

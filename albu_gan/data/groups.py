@@ -32,7 +32,7 @@ class Groups:
     Args:
         pattern: a regular expression searched in each stem; its first matching group (or the whole match) names the
             group.
-        table: a CSV with the columns `file` and `group`. Without either, every image is a group of its own.
+        table: a CSV with the columns `file` (or `image`) and `group`. Without either, every image is its own group.
 
     Raises:
         DataError: if both are given, or the table cannot be read.
@@ -44,9 +44,10 @@ class Groups:
         self.pattern, self.table = pattern, table
         self.by_file: dict[str, str] = {}
         if table is not None:
-            for line, row in read_table(table, ("file", "group")):
-                if self.by_file.setdefault(row["file"], row["group"]) != row["group"]:
-                    raise DataError(f"{table}:{line}: {row['file']} has two groups; keep one row")
+            key = "image" if "image" in read_header(table) else "file"
+            for line, row in read_table(table, (key, "group")):
+                if self.by_file.setdefault(row[key], row["group"]) != row["group"]:
+                    raise DataError(f"{table}:{line}: {row[key]} has two groups; keep one row")
 
     def of(self, file: str) -> str:
         """Return the group of an image.

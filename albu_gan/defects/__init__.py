@@ -1,11 +1,11 @@
 """What is painted and where: the bank of shapes, places, draws, labels."""
 
 from albu_gan.defects.bank import (
-    MaskBank,
+    DefectBank,
 )
-from albu_gan.defects.inpainter import (
-    DefectInpainter,
-)
+from albu_gan.defects.collect import Annotated, Collected, LeftOut, annotated_images, collect
+from albu_gan.defects.exemplars import dress
+from albu_gan.defects.inpainter import MEMORY, DefectInpainter
 from albu_gan.defects.labels import (
     Forbidden,
     channel_value,
@@ -23,12 +23,15 @@ from albu_gan.defects.placement import (
 )
 from albu_gan.defects.sampling import (
     LATENT_REDRAWS,
+    PLACES,
     SHAPE_REDRAWS,
     SHRINK_FACTORS,
     DefectSampler,
     Painter,
     class_probabilities,
+    find_alike_place,
     longest_side,
+    most_alike,
 )
 from albu_gan.defects.shapes import (
     Shape,
@@ -37,11 +40,21 @@ from albu_gan.defects.shapes import (
 )
 
 __all__ = [
+    "dress",
+    "find_alike_place",
+    "most_alike",
+    "Annotated",
+    "Collected",
+    "LeftOut",
+    "MEMORY",
+    "annotated_images",
+    "collect",
     "DefectInpainter",
     "DefectSampler",
     "Forbidden",
     "LATENT_REDRAWS",
-    "MaskBank",
+    "PLACES",
+    "DefectBank",
     "Occupancy",
     "Painter",
     "RANDOM_TRIES",

@@ -1,39 +1,95 @@
-"""The bank of real shapes that defects are drawn from."""
+"""The bank of real defects: their shapes and, where their pixels may be kept, how they look."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from albu_gan.defects.appearance import Appearance, Formula
+from albu_gan.defects.donors import MAX_PIXELS, Donor, Frame, decode, encode, frame_of
+from albu_gan.defects.likeness import spread
 from albu_gan.defects.shapes import Shape
-from albu_gan.hub import CENTRES, check_bank_header, check_safetensors
+from albu_gan.defects.variation import alike
+from albu_gan.hub import APPEARANCE_TENSORS, CENTRES, check_bank_header, check_safetensors
 from albu_gan.painting import Origin
 
 MAX_SIDE = 8192
+MAX_CHANNELS = 3
+DECODED_BYTES = 16 << 20  # of appearances that are kept decoded in a process
 
 
-class MaskBank:
-    """Real shapes, packed to bits.
+class DefectBank:
+    """Real defects, packed.
 
     Args:
         shapes: at least one of every class that is to be painted.
         num_classes: number of classes of the weights folder.
+        donors: how the shapes look, one a shape; None for a bank of shapes alone.
+        formulas: how the defects of each class depend on their surface; needed with `donors`.
     """
 
-    def __init__(self, shapes: Sequence[Shape], num_classes: int) -> None:
+    def __init__(
+        self,
+        shapes: Sequence[Shape],
+        num_classes: int,
+        donors: Sequence[Donor] | None = None,
+        formulas: Sequence[Formula] = (),
+    ) -> None:
         self.num_classes = num_classes
         self._bits = [np.packbits(shape.mask != 0) for shape in shapes]
-        self._sizes = [shape.mask.shape for shape in shapes]
+        self._sizes = [(shape.mask.shape[0], shape.mask.shape[1]) for shape in shapes]
         self._edges = [shape.edges for shape in shapes]
         centres = [shape.centre_yx for shape in shapes if shape.centre_yx is not None]
         self._centres = centres if len(centres) == len(shapes) else None
         self._classes = np.array([shape.class_index for shape in shapes], np.int64)
-        self._of_class = [np.flatnonzero(self._classes == index) for index in range(num_classes)]
+        self._encoded: list[bytes] = []
+        self._frames: list[Frame] = []
+        self._surroundings = self._statures = np.empty((0, 0), np.float32)
+        self.formulas = tuple(formulas)
+        if donors is not None:
+            if len(donors) != len(shapes) or len(formulas) != num_classes:
+                raise ValueError("a bank needs a donor for every shape and a formula for every class")
+            self._encoded = [encode(donor.appearance) for donor in donors]
+            self._frames = [frame_of(donor.appearance) for donor in donors]
+            self._surroundings = _stacked([donor.surroundings for donor in donors])
+            self._statures = np.stack([donor.stature for donor in donors])
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Derive what is not stored."""
+        self._of_class = [np.flatnonzero(self._classes == index) for index in range(self.num_classes)]
+        self._decoded: OrderedDict[int, Appearance] = OrderedDict()
+        self._decoded_bytes = 0
+        self._alike: dict[int, list[int]] = {}
+        self._spreads: dict[int, np.ndarray] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {**self.__dict__}
+        for derived in ("_of_class", "_decoded", "_decoded_bytes", "_alike", "_spreads"):
+            del state[derived]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
 
     def __len__(self) -> int:
         return len(self._bits)
+
+    @property
+    def has_appearances(self) -> bool:
+        """Whether the bank knows how its defects look."""
+        return bool(self._encoded)
+
+    @property
+    def has_centres(self) -> bool:
+        """Whether it says where in its image each shape was seen."""
+        return self._centres is not None
 
     def counts(self) -> list[int]:
         """Return how many shapes each class has."""
@@ -43,15 +99,71 @@ class MaskBank:
         height, width = self._sizes[index]
         mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).view(bool)
         centre = None if self._centres is None else self._centres[index]
-        return Shape(mask, int(self._classes[index]), self._edges[index], Origin(int(index), np.eye(2, 3)), centre)
+        origin = Origin(int(index), np.eye(2, 3))
+        return Shape(mask, int(self._classes[index]), self._edges[index], origin, centre, int(index))
+
+    def class_of(self, index: int) -> int:
+        """Return the class of a defect."""
+        return int(self._classes[index])
+
+    def size_of(self, index: int) -> tuple[int, int]:
+        """Return height and width of a defect."""
+        return self._sizes[index]
 
     def sample(self, class_index: int, rng: np.random.Generator) -> Shape:
         """Draw one shape of a class, each with the same probability."""
         indices = self._of_class[class_index]
         return self[int(indices[rng.integers(len(indices))])]
 
+    def appearance(self, index: int) -> Appearance:
+        """Return how a defect looks; the last ones that were asked for are kept decoded.
+
+        Raises:
+            ValueError: if its bytes are damaged.
+        """
+        found = self._decoded.pop(index, None)
+        if found is None:
+            found = decode(self._encoded[index], self._frames[index], self[index].mask)
+            self._decoded_bytes += 2 * self._frames[index].decoded_bytes  # the mask is about as large
+        self._decoded[index] = found
+        while self._decoded_bytes > DECODED_BYTES and len(self._decoded) > 1:
+            oldest, _ = self._decoded.popitem(last=False)
+            self._decoded_bytes -= 2 * self._frames[oldest].decoded_bytes
+        return found
+
+    def alike(self, index: int) -> list[int]:
+        """Return the defects of the same class whose appearance this one may wear; see `variation.alike`."""
+        if index not in self._alike:
+            members = self._of_class[self._classes[index]]
+            own = int(np.flatnonzero(members == index)[0])
+            self._alike[index] = [int(members[i]) for i in alike(self._statures[members], own)]
+        return self._alike[index]
+
+    def surroundings(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a defect was seen on, (D,), and how much that differs within its class, (D,)."""
+        class_index = int(self._classes[index])
+        if class_index not in self._spreads:
+            self._spreads[class_index] = spread(self._surroundings[self._of_class[class_index]])
+        return self._surroundings[index], self._spreads[class_index]
+
+    def of_classes(self, kept: Sequence[int]) -> DefectBank:
+        """Return the bank of some classes, which are numbered anew, in the order that is given."""
+        numbers = {index: number for number, index in enumerate(kept)}
+        members = [index for index in range(len(self)) if self.class_of(index) in numbers]
+        shapes = [replace(self[index], class_index=numbers[self.class_of(index)]) for index in members]
+        bank = DefectBank(shapes, len(kept))
+        if self.has_appearances:
+            bank._encoded, bank._frames = [self._encoded[i] for i in members], [self._frames[i] for i in members]
+            bank._surroundings, bank._statures = self._surroundings[members], self._statures[members]
+            bank.formulas = tuple(self.formulas[index] for index in kept)
+        return bank
+
+    def shapes_alone(self) -> DefectBank:
+        """Return the same bank without any pixel of the images it was made from."""
+        return DefectBank([self[index] for index in range(len(self))], self.num_classes)
+
     def to_tensors(self) -> dict[str, np.ndarray]:
-        """Return what `masks.safetensors` holds."""
+        """Return what `defects.safetensors` holds."""
         tensors: dict[str, np.ndarray] = {
             "bits": np.concatenate(self._bits),
             "class_index": self._classes.astype(np.int32),
@@ -60,11 +172,20 @@ class MaskBank:
         }
         if self._centres is not None:
             tensors[CENTRES] = np.array(self._centres, np.float32).reshape(-1, 2)
+        if self.has_appearances:
+            tensors["encoded"] = np.frombuffer(b"".join(self._encoded), np.uint8)
+            tensors["encoded_bytes"] = np.array([len(data) for data in self._encoded], np.int32)
+            tensors["frame"] = np.array([(*f.size_hw, *f.offset_yx) for f in self._frames], np.int32)
+            tensors["channels"] = np.array([f.channels for f in self._frames], np.int32)
+            tensors["grain"] = np.array([f.grain for f in self._frames], np.float32)
+            tensors["surroundings"] = self._surroundings.astype(np.float32)
+            tensors["stature"] = self._statures.astype(np.float32)
+            tensors["formula"] = np.array([(f.ratio, f.difference, f.pixels) for f in self.formulas], np.float32)
         return tensors
 
     @classmethod
-    def load(cls, path: Path, num_classes: int) -> MaskBank:
-        """Read `masks.safetensors`.
+    def load(cls, path: Path, num_classes: int) -> DefectBank:
+        """Read `defects.safetensors`.
 
         Raises:
             ValueError: naming the file, if its tensors do not fit each other.
@@ -76,14 +197,18 @@ class MaskBank:
         try:
             tensors = load_file(path)
         except (SafetensorError, OSError) as err:
-            raise ValueError(f"{path}: not a readable safetensors file ({err}); download or export it again") from err
-        return cls._from_tensors(path, tensors, num_classes)
+            raise ValueError(f"{path}: not a readable safetensors file ({err}); download or make it again") from err
+        bank = cls.__new__(cls)
+        bank.num_classes = num_classes
+        bank._take_shapes(path, tensors)
+        bank._take_appearances(path, tensors)
+        bank._prepare()
+        return bank
 
-    @classmethod
-    def _from_tensors(cls, path: Path, tensors: dict[str, np.ndarray], num_classes: int) -> MaskBank:
+    def _take_shapes(self, path: Path, tensors: dict[str, np.ndarray]) -> None:
         bits, classes, sizes, edges = (tensors[key] for key in ("bits", "class_index", "size_hw", "edges"))
-        if classes.min() < 0 or classes.max() >= num_classes:
-            raise ValueError(f"{path}: a shape's class is not among the {num_classes} classes of config.json")
+        if classes.min() < 0 or classes.max() >= self.num_classes:
+            raise ValueError(f"{path}: a shape's class is not among the {self.num_classes} classes of config.json")
         if sizes.min() < 1 or sizes.max() > MAX_SIDE:
             raise ValueError(f"{path}: a shape's side is outside 1 to {MAX_SIDE} pixels")
         areas = sizes.astype(np.int64).prod(axis=1)
@@ -97,13 +222,61 @@ class MaskBank:
             raise ValueError(f"{path}: a shape is empty")
         centres = tensors.get(CENTRES)
         if centres is not None and not ((centres >= 0) & (centres <= 1)).all():
-            raise ValueError(f"{path}: a shape's centre lies outside of its image, beyond [0, 1]; export it again")
-        bank = cls.__new__(cls)
-        bank.num_classes = num_classes
-        bank._bits = np.split(bits, ends[:-1])
-        bank._sizes = [(int(h), int(w)) for h, w in sizes]
-        bank._edges = [(bool(a), bool(b), bool(c), bool(d)) for a, b, c, d in edges]
-        bank._centres = None if centres is None else [(float(y), float(x)) for y, x in centres]
-        bank._classes = classes.astype(np.int64)
-        bank._of_class = [np.flatnonzero(bank._classes == index) for index in range(num_classes)]
-        return bank
+            raise ValueError(f"{path}: a shape's centre lies outside of its image, beyond [0, 1]; make it again")
+        self._bits = np.split(bits, ends[:-1])
+        self._sizes = [(int(h), int(w)) for h, w in sizes]
+        self._edges = [(bool(a), bool(b), bool(c), bool(d)) for a, b, c, d in edges]
+        self._centres = None if centres is None else [(float(y), float(x)) for y, x in centres]
+        self._classes = classes.astype(np.int64)
+
+    def _take_appearances(self, path: Path, tensors: dict[str, np.ndarray]) -> None:
+        self._encoded, self._frames, self.formulas = [], [], ()
+        self._surroundings = self._statures = np.empty((0, 0), np.float32)
+        if "encoded" not in tensors:
+            return
+        again = "make it again"
+        for name in APPEARANCE_TENSORS:
+            if tensors[name].dtype == np.float32 and not np.isfinite(tensors[name]).all():
+                raise ValueError(f"{path}: tensor {name!r} holds values that are not finite numbers; {again}")
+        lengths, frames, channels = tensors["encoded_bytes"].astype(np.int64), tensors["frame"], tensors["channels"]
+        if lengths.min() < 1 or lengths.sum() != len(tensors["encoded"]):
+            raise ValueError(f"{path}: {len(tensors['encoded'])} bytes of appearances, {lengths.sum()} wanted; {again}")
+        sizes, offsets = frames[:, :2].astype(np.int64), frames[:, 2:].astype(np.int64)
+        inside = bool((offsets >= 0).all() and (offsets + np.array(self._sizes) <= sizes).all())
+        if not inside or sizes.max() > 2 * MAX_SIDE or sizes.prod(axis=1).max() > MAX_PIXELS:
+            raise ValueError(f"{path}: an appearance is larger than allowed, or does not hold its shape; {again}")
+        if not np.isin(channels, (1, MAX_CHANNELS)).all():
+            raise ValueError(f"{path}: an appearance has other than 1 or {MAX_CHANNELS} channels; {again}")
+        columns = 6 * int(channels.max()) + 1
+        if tensors["surroundings"].shape[1] != columns or len(tensors["formula"]) != self.num_classes:
+            raise ValueError(f"{path}: its surroundings or formulas are not those of its defects and classes; {again}")
+        if tensors["grain"].min() < 0 or (tensors["grain"][:, :3] <= 0).any():
+            raise ValueError(f"{path}: a surface has no grain; {again}")
+        ends = np.cumsum(lengths)
+        data = tensors["encoded"].tobytes()
+        self._encoded = [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        self._frames = [
+            Frame((int(h), int(w)), (int(y), int(x)), int(c), tuple(float(g) for g in grain))  # type: ignore[arg-type]
+            for (h, w, y, x), c, grain in zip(frames, channels, tensors["grain"], strict=True)
+        ]
+        self._surroundings, self._statures = tensors["surroundings"], tensors["stature"]
+        try:
+            self.formulas = tuple(Formula(*(float(share) for share in row)) for row in tensors["formula"])
+        except ValueError as err:
+            raise ValueError(f"{path}: {err}; {again}") from err
+
+
+def _stacked(descriptions: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack descriptions; those of gray images among colour ones are spread over as many values."""
+    longest = max(len(d) for d in descriptions)
+    if all(len(d) == longest for d in descriptions):
+        return np.stack(descriptions)
+    channels = (longest - 1) // 6
+    rows = []
+    for description in descriptions:
+        if len(description) != longest:
+            wide = np.zeros((6, channels), np.float32)
+            wide[:, 0] = description[:-1]
+            description = np.concatenate([wide.ravel(), description[-1:]])
+        rows.append(description)
+    return np.stack(rows)

@@ -154,6 +154,41 @@ def place(
     return None
 
 
+def free_places(
+    shape: Shape,
+    taken: Occupancy,
+    image_hw: tuple[int, int],
+    rng: np.random.Generator,
+    max_shift: float,
+    count: int,
+) -> np.ndarray:
+    """Draw several positions at which a shape lies inside the image and covers no blocked pixel.
+
+    Args:
+        shape: to place; see `place`.
+        taken: what is blocked or taken.
+        image_hw: height and width of the image.
+        rng: the only source of randomness.
+        max_shift: see `starts`.
+        count: positions that are tried.
+
+    Returns:
+        (K, 2) int64 rows and columns, K at most `count`; the one that `place` finds if none of them is free, and K = 0
+        if it finds none.
+    """
+    (H, W), (h, w) = image_hw, shape.mask.shape
+    if h > H or w > W:
+        return np.empty((0, 2), np.int64)
+    rows, columns = starts(shape, image_hw, max_shift)
+    low, high = (rows[0], columns[0]), (rows[1] + 1, columns[1] + 1)
+    tried = rng.integers(low, high, (count, 2))
+    free = [corner for corner in tried.tolist() if not taken.meets(shape.mask, *corner)]
+    if free:
+        return np.array(free, np.int64)
+    found = place(shape, taken, image_hw, rng, max_shift)
+    return np.empty((0, 2), np.int64) if found is None else np.array([found], np.int64)
+
+
 def starts(shape: Shape, image_hw: tuple[int, int], max_shift: float = 1.0) -> tuple[tuple[int, int], tuple[int, int]]:
     """First and last row, and first and last column, at which a shape that fits into the image may start.
 

@@ -42,7 +42,7 @@ def procedural_shape(like: Shape, rng: np.random.Generator) -> Shape:
         mask = _blob(size[0], size[1], rng)
         rows, columns = _kept(mask.shape[0], top, bottom), _kept(mask.shape[1], left, right)
         mask = mask[rows, columns]
-    return Shape(_largest_part(mask), like.class_index, like.edges, None, like.centre_yx)
+    return Shape(_largest_part(mask), like.class_index, like.edges, None, like.centre_yx, like.donor)
 
 
 def _thickness(mask: np.ndarray) -> float:

@@ -9,9 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from albu_gan.arguments import class_weights
-from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.bank import DefectBank
+from albu_gan.defects.exemplars import dress
 from albu_gan.defects.inpainter import DefectInpainter
-from albu_gan.defects.placement import Lookup, Occupancy, place
+from albu_gan.defects.likeness import STRANGE, place_like
+from albu_gan.defects.placement import Lookup, Occupancy, free_places, place
 from albu_gan.defects.procedural import procedural_shape
 from albu_gan.defects.shapes import Shape, jitter_shape
 from albu_gan.painting import Draw, Patch, contrast, paste
@@ -19,6 +21,8 @@ from albu_gan.painting import Draw, Patch, contrast, paste
 SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
 SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
 SMALL = 0.1  # factors below it are the last resort
+PLACES = 8  # positions of which the one most like the donor's surroundings is preferred
+MORE_PLACES = 32  # if all of those are altogether strange to it
 LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
 SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
 
@@ -27,8 +31,12 @@ class Painter(Protocol):
     """What `DefectSampler` paints with: `DefectInpainter`, or anything else that has these."""
 
     @property
-    def mask_bank(self) -> MaskBank:
-        """Shapes to draw from."""
+    def bank(self) -> DefectBank:
+        """Defects to draw from."""
+
+    @property
+    def paints_exemplars(self) -> bool:
+        """Whether the looks of the bank's defects are what is painted; else shapes alone are drawn from it."""
 
     def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
         """Draw what makes one defect of a class and shape differ from another."""
@@ -50,6 +58,8 @@ class DefectSampler:
         rotate_range: of shapes, degrees.
         min_contrast: levels of 255; see `albu_gan.painting.compositing.contrast`.
         max_shift: from where a shape was seen; see `albu_gan.defects.placement.starts`.
+        variation: how far a defect differs from its donor, in [0, 1]; of banks that know how their defects look.
+        place_like: how far places like the donor's surroundings are preferred, in [0, 1]; likewise.
     """
 
     painter: Painter
@@ -60,6 +70,8 @@ class DefectSampler:
     rotate_range: tuple[float, float]
     min_contrast: float
     max_shift: float = 1.0
+    variation: float = 0.5
+    place_like: float = 0.7
 
     def patches(
         self, image: np.ndarray, blocked: np.ndarray | Lookup | None, rng: np.random.Generator
@@ -75,7 +87,7 @@ class DefectSampler:
         Returns:
             Visible defects that neither overlap nor touch a blocked pixel.
         """
-        draws, taken = self.draw((image.shape[0], image.shape[1]), blocked, rng)
+        draws, taken = self.draw((image.shape[0], image.shape[1]), blocked, rng, image)
         kept = []
         for draw, patch in zip(draws, self.painter.paint(image, draws), strict=True):
             final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
@@ -84,7 +96,11 @@ class DefectSampler:
         return tuple(kept)
 
     def draw(
-        self, image_hw: tuple[int, int], blocked: np.ndarray | Lookup | None, rng: np.random.Generator
+        self,
+        image_hw: tuple[int, int],
+        blocked: np.ndarray | Lookup | None,
+        rng: np.random.Generator,
+        image: np.ndarray | None = None,
     ) -> tuple[list[Draw], Occupancy]:
         """Decide number, classes, shapes, places and latents of the defects of one image.
 
@@ -92,6 +108,7 @@ class DefectSampler:
             image_hw: height and width of the image.
             blocked: as in `patches`.
             rng: the only source of randomness.
+            image: as in `patches`, for `place_like`; None places anywhere.
 
         Returns:
             The draws, and what they and what was blocked occupy; `draw_again` changes it.
@@ -100,17 +117,19 @@ class DefectSampler:
         taken = Occupancy(image_hw, blocked)
         draws = []
         for _ in range(count):
-            draw = self.draw_one(taken, rng)
+            draw = self.draw_one(taken, rng, image=image)
             if draw is None:
                 break
             taken.cover(draw.mask, draw.top, draw.left)
             draws.append(draw)
         return draws, taken
 
-    def draw_again(self, draw: Draw, taken: Occupancy, rng: np.random.Generator) -> Draw | None:
+    def draw_again(
+        self, draw: Draw, taken: Occupancy, rng: np.random.Generator, image: np.ndarray | None = None
+    ) -> Draw | None:
         """Give up a draw and decide another in its stead; None if nothing fits. `taken` is changed accordingly."""
         taken.uncover(draw.mask, draw.top, draw.left)
-        again = self.draw_one(taken, rng)
+        again = self.draw_one(taken, rng, image=image)
         if again is not None:
             taken.cover(again.mask, again.top, again.left)
         return again
@@ -122,14 +141,16 @@ class DefectSampler:
     def _redraw(self, image: np.ndarray, draw: Draw, taken: Occupancy, rng: np.random.Generator) -> Patch | None:
         """Try new latents, then new shapes; None if nothing that can be seen came of it."""
         for shape_try in range(SHAPE_REDRAWS + 1):
-            for _ in range(LATENT_REDRAWS if shape_try == 0 else LATENT_REDRAWS + 1):
+            # The same look in the same place would be as faint as before.
+            tries = LATENT_REDRAWS if draw.look is None else 0
+            for _ in range(tries if shape_try == 0 else tries + 1):
                 draw = self.draw_latent_again(draw, rng)
                 (patch,) = self.painter.paint(image, [draw])
                 if self._visible(image, patch):
                     return patch
             if shape_try == SHAPE_REDRAWS:
                 break
-            again = self.draw_again(draw, taken, rng)
+            again = self.draw_again(draw, taken, rng, image)
             if again is None:
                 return None
             draw = again
@@ -153,19 +174,38 @@ class DefectSampler:
     def draw_shape(
         self, class_index: int, rng: np.random.Generator, shrink: float = 1.0, largest: float = float("inf")
     ) -> Shape:
-        """Draw a shape of a class, from the bank or invented, and jitter it; see `jitter_shape`."""
-        shape = self.painter.mask_bank.sample(class_index, rng)
+        """Draw a shape of a class, from the bank or invented, jitter and dress it; see `jitter_shape` and `dress`."""
+        shape = self.painter.bank.sample(class_index, rng)
         if self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5):
             shape = procedural_shape(shape, rng)
-        return jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
+        shape = jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
+        if self.painter.paints_exemplars:
+            return dress(shape, self.painter.bank, self.variation, rng)
+        return shape
 
-    def draw_one(self, taken: Occupancy, rng: np.random.Generator, first: int | None = None) -> Draw | None:
+    def find_place(
+        self, shape: Shape, taken: Occupancy, rng: np.random.Generator, image: np.ndarray | None
+    ) -> tuple[int, int] | None:
+        """Find where a shape may go; of several places one like those that its donor was seen in is preferred."""
+        bank = self.painter.bank
+        if image is None or self.place_like <= 0 or shape.donor is None or not bank.has_appearances:
+            return place(shape, taken, taken.image_hw, rng, self.max_shift)
+        return find_alike_place(bank, shape, taken, rng, image, self.place_like, self.max_shift)
+
+    def draw_one(
+        self,
+        taken: Occupancy,
+        rng: np.random.Generator,
+        first: int | None = None,
+        image: np.ndarray | None = None,
+    ) -> Draw | None:
         """Draw class, shape, place and latent of one defect; None only if nothing fits at any size.
 
         Args:
             taken: of the image; not changed.
             rng: the only source of randomness.
             first: class that is tried before others, if it has been drawn already.
+            image: for `place_like`; None places anywhere.
         """
         image_hw = taken.image_hw
         possible, odds = self._odds()
@@ -181,10 +221,10 @@ class DefectSampler:
             for rank, class_index in enumerate(order):
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
                     shape = self.draw_shape(class_index, rng, shrink, largest)
-                    offset_yx = place(shape, taken, image_hw, rng, self.max_shift)
+                    offset_yx = self.find_place(shape, taken, rng, image)
                     if offset_yx is not None:
                         z = self.painter.draw_latent(rng)
-                        return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin)
+                        return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin, shape.look)
         return None
 
     def _odds(self) -> tuple[list[int], np.ndarray]:
@@ -192,6 +232,53 @@ class DefectSampler:
         possible = [index for index, weight in self.class_weights.items() if weight > 0]
         odds = np.array([self.class_weights[index] for index in possible])
         return possible, odds / odds.sum()
+
+
+def find_alike_place(
+    bank: DefectBank,
+    shape: Shape,
+    taken: Occupancy,
+    rng: np.random.Generator,
+    image: np.ndarray,
+    strength: float,
+    max_shift: float = 1.0,
+) -> tuple[int, int] | None:
+    """Find a free place that is like the one that the shape's donor was seen in.
+
+    Of some random ones; of more if those are all strange to the donor. None if the shape fits nowhere.
+
+    Args:
+        bank: with appearances.
+        shape: of the bank.
+        taken: what is blocked or taken in the image.
+        rng: the only source of randomness.
+        image: (H, W) or (H, W, C), uint8, or float32 in [0, 1].
+        strength: `place_like` of `DefectSampler`.
+        max_shift: see `albu_gan.defects.placement.starts`.
+    """
+    for count in (PLACES, MORE_PLACES):
+        places = free_places(shape, taken, taken.image_hw, rng, max_shift, count)
+        if not len(places):
+            return None
+        corner, unlike = most_alike(bank, shape, places, rng, image, strength)
+        if unlike <= STRANGE:
+            break
+    return corner
+
+
+def most_alike(
+    bank: DefectBank,
+    shape: Shape,
+    places: np.ndarray,
+    rng: np.random.Generator,
+    image: np.ndarray,
+    strength: float,
+) -> tuple[tuple[int, int], float]:
+    """Choose one of (K, 2) places by likeness; return it, and how unlike it is; see `likeness.place_like`."""
+    assert shape.donor is not None, "the shape is of the bank"
+    seen, spreads = bank.surroundings(shape.donor)
+    number, unlike = place_like(image, shape.mask, places, seen, spreads, strength, rng)
+    return (int(places[number, 0]), int(places[number, 1])), unlike
 
 
 def longest_side(image_hw: tuple[int, int]) -> float:
@@ -210,5 +297,5 @@ def class_probabilities(
         class_sampling: "balanced", "dataset" or `{name: weight}`.
     """
     names = painter.class_names
-    weights = class_weights(class_sampling, classes, names, painter.mask_bank.counts())
+    weights = class_weights(class_sampling, classes, names, painter.bank.counts())
     return {names.index(name): weight for name, weight in zip(classes, weights, strict=True)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from albu_gan.painting import Origin, thin_parts
+from albu_gan.painting import Look, Origin, thin_parts
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Shape:
         origin: in the bank it was drawn from; None for shapes that were not.
         centre_yx: where the middle of the shape's box lay in the image it was seen in, in heights and widths of that
             image, each in [0, 1]; None if that is not known.
+        donor: number in the bank of the defect that it was made from, whether its pixels can be traced or not.
+        look: how it looks; None leaves that to the network.
     """
 
     mask: np.ndarray
@@ -29,6 +31,8 @@ class Shape:
     edges: tuple[bool, bool, bool, bool] = (False, False, False, False)
     origin: Origin | None = None
     centre_yx: tuple[float, float] | None = None
+    donor: int | None = None
+    look: Look | None = None
 
 
 def jitter_shape(
@@ -63,14 +67,14 @@ def jitter_shape(
     scale = shrink * min(scale, largest / max(height, width))
     warped, matrix = _warp(mask, scale, 0.0 if any(edges) else angle)
     origin = None if shape.origin is None else shape.origin.then(mirror).then(matrix)
-    return Shape(warped, shape.class_index, edges, origin, shape.centre_yx)
+    return Shape(warped, shape.class_index, edges, origin, shape.centre_yx, shape.donor)
 
 
 def scale_shape(shape: Shape, factor: float) -> Shape:
     """Return the shape made smaller or larger."""
     warped, matrix = _warp(shape.mask, factor, 0.0)
     origin = None if shape.origin is None else shape.origin.then(matrix)
-    return Shape(warped, shape.class_index, shape.edges, origin, shape.centre_yx)
+    return Shape(warped, shape.class_index, shape.edges, origin, shape.centre_yx, shape.donor)
 
 
 def warp_mask(mask: np.ndarray, scale: float, angle: float) -> np.ndarray:

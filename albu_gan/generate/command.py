@@ -13,7 +13,7 @@ from albu_gan.data import MAX_MEGAPIXELS
 from albu_gan.generate.run import generate
 from albu_gan.generate.settings import EXTENSIONS, GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
-from albu_gan.painting.onnx_backend import BACKENDS
+from albu_gan.painting.backends import BACKENDS
 
 
 def add_generate(commands: Any) -> None:

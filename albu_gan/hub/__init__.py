@@ -1,9 +1,11 @@
 """Weights folders: found, fetched from the Hugging Face Hub, checked, written and published."""
 
 from albu_gan.hub.bank_header import (
+    APPEARANCE_TENSORS,
     CENTRES,
     check_bank_header,
 )
+from albu_gan.hub.card import bank_card
 from albu_gan.hub.errors import (
     WeightsError,
 )
@@ -13,9 +15,9 @@ from albu_gan.hub.find import (
     is_hub_name,
 )
 from albu_gan.hub.folder import (
+    BANK,
     CARD,
     CONFIG,
-    MASKS,
     MODEL,
     WeightsConfig,
     WeightsFolder,
@@ -36,15 +38,17 @@ from albu_gan.hub.push import (
 )
 
 __all__ = [
+    "APPEARANCE_TENSORS",
     "CARD",
     "CENTRES",
     "CONFIG",
-    "MASKS",
+    "BANK",
     "MODEL",
     "OncePerProcess",
     "WeightsConfig",
     "WeightsError",
     "WeightsFolder",
+    "bank_card",
     "bundled_names",
     "check_bank_header",
     "check_safetensors",

@@ -1,4 +1,4 @@
-"""What the header of `masks.safetensors`, the bank of shapes, must say."""
+"""What the header of `defects.safetensors`, the bank of real defects, must say."""
 
 from __future__ import annotations
 
@@ -8,15 +8,33 @@ from pathlib import Path
 from albu_gan.hub.header import TensorEntry
 
 MAX_SHAPES = 1_000_000
-#: Type and rank of each tensor of `masks.safetensors`.
-BANK_TENSORS = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
+#: Type and rank of each tensor of every bank: the shapes.
+SHAPE_TENSORS = {"bits": ("U8", 1), "class_index": ("I32", 1), "size_hw": ("I32", 2), "edges": ("U8", 2)}
 CENTRES = "centre_yx"
 #: Likewise, of what a bank may leave out.
 OPTIONAL_TENSORS = {CENTRES: ("F32", 2)}
+#: Likewise, of a bank that also knows how its defects look: all of them or none.
+APPEARANCE_TENSORS = {
+    "encoded": ("U8", 1),
+    "encoded_bytes": ("I32", 1),
+    "frame": ("I32", 2),
+    "channels": ("I32", 1),
+    "grain": ("F32", 2),
+    "surroundings": ("F32", 2),
+    "stature": ("F32", 2),
+    "formula": ("F32", 2),
+}
+#: Columns of those tensors that have a row for each shape.
+COLUMNS = {"size_hw": 2, "edges": 4, CENTRES: 2, "frame": 4, "grain": 4, "stature": 6}
+
+
+def has_appearances(entries: Mapping[str, TensorEntry]) -> bool:
+    """Whether a bank knows how its defects look."""
+    return "encoded" in entries
 
 
 def check_bank_header(path: Path, entries: Mapping[str, TensorEntry]) -> None:
-    """Raise unless a header's tensors are those of a mask bank.
+    """Raise unless a header's tensors are those of a bank of defects.
 
     Args:
         path: of the file, for the message.
@@ -25,23 +43,24 @@ def check_bank_header(path: Path, entries: Mapping[str, TensorEntry]) -> None:
     Raises:
         ValueError: naming the file and the tensor.
     """
-    if not set(BANK_TENSORS) <= set(entries) <= {*BANK_TENSORS, *OPTIONAL_TENSORS}:
-        found = sorted(entries)[:8]
+    known = {**SHAPE_TENSORS, **OPTIONAL_TENSORS, **APPEARANCE_TENSORS}
+    looks = set(APPEARANCE_TENSORS) & set(entries)
+    if not set(SHAPE_TENSORS) <= set(entries) <= set(known) or (looks and looks != set(APPEARANCE_TENSORS)):
         raise ValueError(
-            f"{path}: holds tensors {found}, a mask bank has {sorted(BANK_TENSORS)} and perhaps "
-            f"{sorted(OPTIONAL_TENSORS)}; export it again"
+            f"{path}: holds tensors {sorted(entries)[:20]}, a bank of defects has {sorted(SHAPE_TENSORS)}, perhaps "
+            f"{sorted(OPTIONAL_TENSORS)}, and perhaps all of {sorted(APPEARANCE_TENSORS)}; make it again"
         )
-    known = {**BANK_TENSORS, **OPTIONAL_TENSORS}
-    for name, (dtype, rank) in ((name, known[name]) for name in entries):
-        if entries[name].dtype != dtype or len(entries[name].shape) != rank:
-            raise ValueError(f"{path}: tensor {name!r} must be {dtype} of rank {rank}; export it again")
+    for name, entry in entries.items():
+        dtype, rank = known[name]
+        if entry.dtype != dtype or len(entry.shape) != rank:
+            raise ValueError(f"{path}: tensor {name!r} must be {dtype} of rank {rank}; make it again")
     (count,) = entries["class_index"].shape
-    rows = {"size_hw": 2, "edges": 4, CENTRES: 2}
-    if (
-        any(entries[name].shape != (count, rows[name]) for name in rows if name in entries)
-        or not 1 <= count <= MAX_SHAPES
-    ):
+    rows: dict[str, tuple[int, ...]] = {name: (count, columns) for name, columns in COLUMNS.items() if name in entries}
+    if looks:
+        rows["surroundings"] = (count, *entries["surroundings"].shape[1:])
+        rows |= {"encoded_bytes": (count,), "channels": (count,), "formula": (entries["formula"].shape[0], 3)}
+    if any(entries[name].shape != shape for name, shape in rows.items()) or not 1 <= count <= MAX_SHAPES:
         raise ValueError(
-            f"{path}: its tensors disagree about the number of shapes, or there are none, or more than {MAX_SHAPES}; "
-            "export it again"
+            f"{path}: its tensors disagree about the number of defects, or there are none, or more than {MAX_SHAPES}; "
+            "make it again"
         )

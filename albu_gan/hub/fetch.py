@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from albu_gan.hub import patience as hub_patience
 from albu_gan.hub.errors import WeightsError
-from albu_gan.hub.folder import MAX_BYTES, REQUIRED, missing_file
+from albu_gan.hub.folder import BANK, CONFIG, MAX_BYTES, MODEL, missing_file
 from albu_gan.hub.patience import Patience, attempt, patiently
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -58,8 +58,8 @@ def _download(repo_id: str, revision: str | None, token: str | bool | None, cach
     from huggingface_hub.file_download import repo_folder_name
 
     commit, files = attempt(lambda: _look_up(repo_id, revision, token), patience)
-    for file in REQUIRED:
-        if file not in files:
+    for file, others in ((CONFIG, ()), (MODEL, (BANK,))):
+        if not files.keys() & {file, *others}:
             raise WeightsError(missing_file(f"{repo_id}@{commit}/{file}", files))
     for file, most in MAX_BYTES.items():
         if file in files and files[file].size > most:

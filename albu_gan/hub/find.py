@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from albu_gan.hub.errors import WeightsError
 from albu_gan.hub.fetch import COMMIT, download, is_damaged, summary
-from albu_gan.hub.folder import CONFIG, MAX_BYTES, REQUIRED, WeightsFolder, read_folder
+from albu_gan.hub.folder import CONFIG, MAX_BYTES, WeightsFolder, read_folder
 from albu_gan.hub.patience import hub_transport_error, retry_after
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def find_weights(
             raise WeightsError(f"{name!r} names revision {inline!r} but revision={revision!r} was given; give one")
         return _from_hub(repo_id, inline or revision, token, cache_dir, local_files_only)
     if path is not None:
-        raise WeightsError(f"{name}: is a file; give the weights folder that holds {', '.join(REQUIRED)}")
+        raise WeightsError(f"{name}: is a file; give the weights folder that it lies in")
     if os.sep in name or "/" in name or "\\" in name or name.startswith((".", "~")):
         raise WeightsError(f"{name}: no such folder. A Hub repository is written org/name or org/name@revision")
     raise WeightsError(

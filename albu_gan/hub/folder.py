@@ -1,7 +1,8 @@
 """A weights folder: what it must hold, and how it is read, checked and written.
 
-A weights folder is `config.json`, `model.safetensors`, `masks.safetensors` and `README.md`, whether it is bundled with
-the package, lies on disk or is a repository on the Hugging Face Hub. Nothing else is ever read: no pickle, no code.
+A weights folder is `config.json`, a generator (`model.safetensors`), a bank of real defects (`defects.safetensors`) or
+both, and `README.md`, whether it is bundled with the package, lies on disk or is a repository on the Hugging Face Hub.
+Nothing else is ever read: no pickle, no code.
 """
 
 from __future__ import annotations
@@ -13,25 +14,27 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from albu_gan.generators import ARCHITECTURES, GeneratorConfig, expected_state
-from albu_gan.hub.bank_header import CENTRES, check_bank_header
+from albu_gan.hub.bank_header import CENTRES, check_bank_header, has_appearances
 from albu_gan.hub.errors import WeightsError as WeightsError
 from albu_gan.hub.header import MAX_TENSOR_BYTES, TensorEntry, check_safetensors
 
-FORMAT_VERSION = 1
-CONFIG, MODEL, MASKS, CARD = "config.json", "model.safetensors", "masks.safetensors", "README.md"
-REQUIRED = (CONFIG, MODEL, MASKS)
+if TYPE_CHECKING:
+    from albu_gan.generators import GeneratorConfig
+
+FORMAT_VERSION = 2
+CONFIG, MODEL, BANK, CARD = "config.json", "model.safetensors", "defects.safetensors", "README.md"
+FORMAT_1_MASKS = "masks.safetensors"
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 MAX_CONFIG_BYTES = 1 << 20
 MAX_CLASS_NAME = 100
 MAX_MESSAGE = 400  # of what a config's fault is; it may quote a megabyte
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 MAX_CARD_BYTES = 16 << 20
-MAX_BYTES = {CONFIG: MAX_CONFIG_BYTES, MODEL: MAX_TENSOR_BYTES, MASKS: MAX_TENSOR_BYTES, CARD: MAX_CARD_BYTES}
+MAX_BYTES = {CONFIG: MAX_CONFIG_BYTES, MODEL: MAX_TENSOR_BYTES, BANK: MAX_TENSOR_BYTES, CARD: MAX_CARD_BYTES}
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,30 @@ class WeightsConfig:
     """The contents of `config.json`.
 
     Attributes:
-        generator: what the network is built from.
-        class_names: in the order of the network's class masks.
-        window_sizes: sides of the square windows the network was trained at, ascending, in pixels.
+        generator: what the network is built from; None for a bank alone.
+        class_names: in index order.
+        window_sizes: sides of the square windows the network was trained at, ascending, in pixels; () without one.
         training: provenance, free-form JSON: data, split, commit, steps, licence.
         metrics: measured figures, free-form JSON.
         long_windows: whether it was trained at windows longer than wide, too; see
             `albu_gan.painting.windows.window_shapes`.
+        bank: whether the folder holds a bank of defects.
     """
 
-    generator: GeneratorConfig
+    generator: GeneratorConfig | None
     class_names: tuple[str, ...]
-    window_sizes: tuple[int, ...]
+    window_sizes: tuple[int, ...] = ()
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     long_windows: bool = False
+    bank: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, `format_version` first."""
         return {
             "format_version": FORMAT_VERSION,
-            "generator": self.generator.to_dict(),
+            "generator": None if self.generator is None else self.generator.to_dict(),
+            "bank": self.bank,
             "class_names": list(self.class_names),
             "window_sizes": list(self.window_sizes),
             "long_windows": self.long_windows,
@@ -81,44 +87,64 @@ class WeightsConfig:
         if not isinstance(version, int) or isinstance(version, bool):
             raise ValueError("has no integer 'format_version'; this is not an albu-gan weights folder")
         if version > FORMAT_VERSION:
-            raise ValueError(f"has format_version {version}, this albu-gan reads up to {FORMAT_VERSION}")
-        if version < 1:
-            raise ValueError(f"has format_version {version}; versions start at 1")
-        names, sizes = values.get("class_names"), values.get("window_sizes")
-        if not isinstance(names, list) or not names or not all(isinstance(n, str) and n for n in names):
-            raise ValueError(f"'class_names' must be a list of names, got {names!r}")
-        if any(len(name) > MAX_CLASS_NAME or not name.isprintable() for name in names):  # a terminal obeys the others
+            raise ValueError(f"has format_version {version}, this albu-gan reads {FORMAT_VERSION}; upgrade albu-gan")
+        if version < FORMAT_VERSION:
             raise ValueError(
-                f"'class_names' must be printable, at most {MAX_CLASS_NAME} characters each, got {names!r}"
+                f"has format_version {version}, this albu-gan reads {FORMAT_VERSION}; make the folder again with "
+                "albu-gan bank, or its generator with python -m training.gan ... --resume"
             )
-        if len(set(names)) != len(names):
-            raise ValueError(f"'class_names' repeats a name: {names!r}")
-        if (
-            not isinstance(sizes, list)
-            or not sizes
-            or not all(isinstance(s, int) and not isinstance(s, bool) and 16 <= s <= 2048 for s in sizes)
-            or sizes != sorted(set(sizes))
-        ):
-            raise ValueError(f"'window_sizes' must be ascending integers from 16 to 2048, got {sizes!r}")
-        long_windows = values.get("long_windows", False)
-        if not isinstance(long_windows, bool):
-            raise ValueError(f"'long_windows' must be true or false, got {long_windows!r}")
-        if values.get("normalization") != {"mean": 0.5, "std": 0.5}:
-            raise ValueError(f"'normalization' must be mean 0.5, std 0.5, got {values.get('normalization')!r}")
-        try:
-            generator = GeneratorConfig.from_dict(values.get("generator", {}))
-        except TypeError as err:
-            raise ValueError(f"'generator' is not understood: {err}") from err
-        if generator.architecture not in list(ARCHITECTURES):  # a list, as the value may not be hashable
-            known = ", ".join(sorted(ARCHITECTURES))
-            raise ValueError(f"has the unknown architecture {generator.architecture!r} (known: {known})")
-        if generator.num_classes != len(names):
-            raise ValueError(f"names {len(names)} classes but its generator has num_classes {generator.num_classes}")
+        names = _class_names(values.get("class_names"))
+        bank = values.get("bank")
+        if not isinstance(bank, bool):
+            raise ValueError(f"'bank' must be true or false, got {bank!r}")
         for key in ("training", "metrics"):
             if not isinstance(values.get(key, {}), dict):
                 raise ValueError(f"{key!r} must be an object")
         training, metrics = values.get("training", {}), values.get("metrics", {})
-        return cls(generator, tuple(names), tuple(sizes), training, metrics, long_windows)
+        if values.get("generator") is None:
+            if not bank:
+                raise ValueError("names neither a generator nor a bank; there is nothing to paint with")
+            return cls(None, names, (), training, metrics)
+        generator, sizes, long_windows = _generator(values, len(names))
+        return cls(generator, names, sizes, training, metrics, long_windows, bank)
+
+
+def _class_names(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) and n for n in names):
+        raise ValueError(f"'class_names' must be a list of names, got {names!r}")
+    if any(len(name) > MAX_CLASS_NAME or not name.isprintable() for name in names):  # a terminal obeys the others
+        raise ValueError(f"'class_names' must be printable, at most {MAX_CLASS_NAME} characters each, got {names!r}")
+    if len(set(names)) != len(names):
+        raise ValueError(f"'class_names' repeats a name: {names!r}")
+    return tuple(names)
+
+
+def _generator(values: dict[str, Any], num_classes: int) -> tuple[GeneratorConfig, tuple[int, ...], bool]:
+    """What `config.json` says of the network: its config, window sizes, and whether windows may be long."""
+    from albu_gan.generators import ARCHITECTURES, GeneratorConfig
+
+    sizes, long_windows = values.get("window_sizes"), values.get("long_windows", False)
+    if (
+        not isinstance(sizes, list)
+        or not sizes
+        or not all(isinstance(s, int) and not isinstance(s, bool) and 16 <= s <= 2048 for s in sizes)
+        or sizes != sorted(set(sizes))
+    ):
+        raise ValueError(f"'window_sizes' must be ascending integers from 16 to 2048, got {sizes!r}")
+    if not isinstance(long_windows, bool):
+        raise ValueError(f"'long_windows' must be true or false, got {long_windows!r}")
+    if values.get("normalization") != {"mean": 0.5, "std": 0.5}:
+        raise ValueError(f"'normalization' must be mean 0.5, std 0.5, got {values.get('normalization')!r}")
+    try:
+        generator = GeneratorConfig.from_dict(values["generator"])
+    except TypeError as err:
+        raise ValueError(f"'generator' is not understood: {err}") from err
+    if generator.architecture not in list(ARCHITECTURES):  # a list, as the value may not be hashable
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise ValueError(f"has the unknown architecture {generator.architecture!r} (known: {known})")
+    if generator.num_classes != num_classes:
+        raise ValueError(f"names {num_classes} classes but its generator has num_classes {generator.num_classes}")
+    return generator, tuple(sizes), long_windows
 
 
 @dataclass(frozen=True)
@@ -130,7 +156,8 @@ class WeightsFolder:
         config: its `config.json`.
         name: what names it again: a bundled name, a path, or `org/name@commit`.
         commit: of the Hub repository, None for a folder.
-        has_centres: whether its mask bank says where in its image each shape was seen.
+        has_centres: whether its bank says where in its image each shape was seen.
+        has_appearances: whether its bank knows how its defects look.
     """
 
     path: Path
@@ -138,6 +165,24 @@ class WeightsFolder:
     name: str
     commit: str | None = None
     has_centres: bool = False
+    has_appearances: bool = False
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the files that hold what is painted with."""
+        return required_files(self.config)
+
+    @property
+    def paints(self) -> str:
+        """What paints: "generator", "exemplars" (real defects, relit), or "nothing" (a bank of shapes alone)."""
+        if self.config.generator is not None:
+            return "generator"
+        return "exemplars" if self.has_appearances else "nothing"
+
+
+def required_files(config: WeightsConfig) -> tuple[str, ...]:
+    """Return the files that a folder with this config must hold."""
+    return (CONFIG, *([MODEL] if config.generator is not None else []), *([BANK] if config.bank else []))
 
 
 def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFolder:
@@ -150,23 +195,28 @@ def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFold
         WeightsError: naming the first file that is missing, truncated, oversized, not understood or another folder's.
     """
     try:
-        for file in REQUIRED:
-            if not (path / file).is_file():
-                raise WeightsError(missing_file(str(path / file), {entry.name for entry in path.iterdir()}))
+        names = {entry.name for entry in path.iterdir()}
     except FileNotFoundError as err:
         raise WeightsError(
-            f"{path}: there is no such folder any more; it held {', '.join(REQUIRED)}. Download or export it again"
+            f"{path}: there is no such folder any more; it held {CONFIG}. Download or export it again"
         ) from err
     except OSError as err:
         raise WeightsError(f"{path}: cannot be read ({err.strerror}); check its permissions") from err
+    if not (path / CONFIG).is_file():
+        raise WeightsError(missing_file(str(path / CONFIG), names))
     config = _read_config(path / CONFIG)
-    model, masks = (check_safetensors(path / file) for file in (MODEL, MASKS))
-    _check_model(path, config, model)
-    try:
-        check_bank_header(path / MASKS, masks)
-    except ValueError as err:
-        raise WeightsError(str(err)) from err
-    return WeightsFolder(path, config, name, commit, CENTRES in masks)
+    for file in required_files(config):
+        if not (path / file).is_file():
+            raise WeightsError(missing_file(str(path / file), names))
+    if config.generator is not None:
+        _check_model(path, config, config.generator, check_safetensors(path / MODEL))
+    bank = check_safetensors(path / BANK) if config.bank else {}
+    if config.bank:
+        try:
+            check_bank_header(path / BANK, bank)
+        except ValueError as err:
+            raise WeightsError(str(err)) from err
+    return WeightsFolder(path, config, name, commit, CENTRES in bank, has_appearances(bank))
 
 
 def read_again(folder: WeightsFolder) -> WeightsFolder:
@@ -183,7 +233,14 @@ def read_again(folder: WeightsFolder) -> WeightsFolder:
 
 def _what_arguments_rest_on(folder: WeightsFolder) -> tuple[Any, ...]:
     config = folder.config
-    return config.generator, config.class_names, config.window_sizes, config.long_windows, folder.has_centres
+    return (
+        config.generator,
+        config.class_names,
+        config.window_sizes,
+        config.long_windows,
+        folder.has_centres,
+        folder.has_appearances,
+    )
 
 
 def _read_config(path: Path) -> WeightsConfig:
@@ -208,11 +265,13 @@ def _read_config(path: Path) -> WeightsConfig:
         raise WeightsError(f"{path}: {fault}; {remedy}") from err
 
 
-def _check_model(path: Path, config: WeightsConfig, found: dict[str, TensorEntry]) -> None:
+def _check_model(path: Path, config: WeightsConfig, generator: GeneratorConfig, found: dict[str, TensorEntry]) -> None:
     """Raise unless the model file holds the very weights of the generator that `config.json` describes."""
+    from albu_gan.generators import expected_state
+
     again = "export the folder again"
     try:
-        expected, multiple = expected_state(config.generator)
+        expected, multiple = expected_state(generator)
     except ValueError as err:
         raise WeightsError(f"{path / CONFIG}: {err}; {again}") from err
     if any(size % multiple for size in config.window_sizes):
@@ -234,6 +293,8 @@ def _check_model(path: Path, config: WeightsConfig, found: dict[str, TensorEntry
 
 def window_text(config: WeightsConfig) -> str:
     """Say which windows weights paint in."""
+    if not config.window_sizes:
+        return "the size of each defect"
     squares = ", ".join(f"{size} x {size}" for size in config.window_sizes)
     return f"{squares}, and long ones of no more pixels" if config.long_windows else squares
 
@@ -242,17 +303,19 @@ def missing_file(place: str, names: Collection[str]) -> str:
     """Say that the file at `place` is missing beside `names`, and what to do."""
     pickles = sorted(name for name in names if Path(name).suffix in PICKLES and name.isprintable())
     hint = f" ({pickles[0]} is a pickle, which albu-gan never opens)" if pickles else ""
+    if FORMAT_1_MASKS in names and not place.endswith(CONFIG):
+        hint += f" ({FORMAT_1_MASKS} is of the format of albu-gan 0.1, which this one does not read)"
     return (
-        f"{place}: missing{hint}. A weights folder holds {', '.join(REQUIRED)}; "
-        "export it again with python -m training.gan, or download it again"
+        f"{place}: missing{hint}. A weights folder holds {CONFIG}, and what that names of {BANK} and {MODEL}; "
+        "make it again with albu-gan bank or python -m training.gan, or download it again"
     )
 
 
 def write_folder(
     path: Path,
     config: WeightsConfig,
-    model: dict[str, np.ndarray],
-    masks: dict[str, np.ndarray],
+    model: dict[str, np.ndarray] | None,
+    bank: dict[str, np.ndarray] | None,
     card: str,
     pictures: dict[str, bytes] | None = None,
 ) -> None:
@@ -261,18 +324,21 @@ def write_folder(
     Args:
         path: the folder.
         config: for `config.json`.
-        model: the network's state.
-        masks: the mask bank's tensors.
+        model: the network's state; None without a network.
+        bank: the bank's tensors; None without a bank.
         card: Markdown of `README.md`.
-        pictures: name to PNG bytes, for the card.
+        pictures: name to bytes, for the card.
 
     Raises:
         FileExistsError: if `path` exists and is not a weights folder.
     """
     from safetensors.numpy import save_file
 
+    held = {MODEL: model, BANK: bank}
+    files = {file: tensors for file, tensors in held.items() if tensors is not None}
+    assert {CONFIG, *files} == set(required_files(config)), "the config names what is written"
     with _replacing(path) as partial:
-        for file, tensors in ((MODEL, model), (MASKS, masks)):
+        for file, tensors in files.items():
             # safetensors writes an array's memory as it lies: one in channels_last order would come back scrambled.
             save_file({name: np.ascontiguousarray(array) for name, array in tensors.items()}, partial / file)
             (partial / file).chmod(0o644)
@@ -310,11 +376,16 @@ def weights_files(path: Path) -> list[Path]:
     if homes[0].parent.name == "snapshots":  # of the Hub's cache, which holds links to its blobs
         homes.append(homes[0].parent.parent / "blobs")
     for file in files:
-        if file.name not in REQUIRED and file.resolve().parent not in homes:
+        if file.name not in (CONFIG, MODEL, BANK) and file.resolve().parent not in homes:
             raise WeightsError(
                 f"{file}: is a link out of its folder, to {file.resolve()}; put the file itself there, or remove it"
             )
     return files
+
+
+def _is_weights(path: Path) -> bool:
+    """Whether a folder holds weights, of whatever format, so that it may be replaced."""
+    return (path / CONFIG).is_file() and any((path / file).is_file() for file in (BANK, MODEL, FORMAT_1_MASKS))
 
 
 @contextmanager
@@ -323,7 +394,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     path = path.expanduser().resolve()
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"{path}: exists and is a file; choose another folder")
-    if path.exists() and not ((path / CONFIG).is_file() and (path / MASKS).is_file()) and any(path.iterdir()):
+    if path.exists() and not _is_weights(path) and any(path.iterdir()):
         raise FileExistsError(f"{path}: exists and is not a weights folder; choose another")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, old = (path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{state}") for state in ("partial", "old"))

@@ -3,6 +3,7 @@
 What needs torch is imported by its own name: `albu_gan.painting.painter`, `albu_gan.painting.onnx_backend`.
 """
 
+from albu_gan.painting.backends import BACKENDS, check_backend
 from albu_gan.painting.compositing import (
     Patch,
     check_image,
@@ -13,6 +14,7 @@ from albu_gan.painting.compositing import (
 )
 from albu_gan.painting.draw import (
     Draw,
+    Look,
     Origin,
 )
 from albu_gan.painting.windows import (
@@ -27,7 +29,10 @@ from albu_gan.painting.windows import (
 )
 
 __all__ = [
+    "BACKENDS",
+    "check_backend",
     "Draw",
+    "Look",
     "Origin",
     "Patch",
     "Window",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +15,7 @@ class Origin:
     With it, whatever lies in the image that the shape was cut from can be moved as the shape was.
 
     Attributes:
-        index: of the shape in its `MaskBank`.
+        index: of the shape in its `DefectBank`.
         matrix: (2, 3) float64, takes x, y, 1 of a pixel's centre in the bank's mask to x, y in the new one.
     """
 
@@ -24,6 +25,22 @@ class Origin:
     def then(self, matrix: np.ndarray) -> Origin:
         """Return the origin after one more (2, 3) map."""
         return Origin(self.index, matrix[:, :2] @ self.matrix + np.array([[0, 0, 1]]) * matrix[:, 2:])
+
+
+class Look(Protocol):
+    """How a defect looks, where that is known before it is painted."""
+
+    def residual(self, image: np.ndarray, top: int, left: int) -> np.ndarray:
+        """Return what is to be added to an image where the defect's mask lies.
+
+        Args:
+            image: (H, W) or (H, W, C), uint8, or float32 in [0, 1]; read only.
+            top: first row of the mask in the image.
+            left: first column.
+
+        Returns:
+            (h, w, C) float32 in units of the full range, 0 outside the mask.
+        """
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,8 @@ class Draw:
         left: first column of the mask in the image.
         class_index: of the defect.
         z: (latent_dim,) float32.
-        origin: of the shape, if it came from a mask bank.
+        origin: of the shape, if it came from a bank.
+        look: how it looks; None leaves that to the network.
     """
 
     mask: np.ndarray
@@ -45,3 +63,4 @@ class Draw:
     class_index: int
     z: np.ndarray
     origin: Origin | None = None
+    look: Look | None = None

@@ -6,7 +6,6 @@ Only what was exported here is ever loaded: a weights folder brings numbers, nev
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import tempfile
@@ -34,7 +33,6 @@ from albu_gan.hub import WeightsError
 from albu_gan.painting.onnx_graph import OPSET, UnsupportedOperation, record
 from albu_gan.painting.windows import WindowShape
 
-BACKENDS = ("torch", "onnx")
 FORMAT = 2  # of the exported graphs and their files; raise it when either changes
 MAGIC = b"albu-gan onnx\n"  # then the SHA-256 of the model, then the model
 TOLERANCE = 1 / 255  # of the full range of the image: a level of a uint8 image
@@ -49,33 +47,6 @@ def _reset_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_lock)
-
-
-def check_backend(backend: Any, device: str) -> str:
-    """Return the name of a backend that can be used.
-
-    Raises:
-        ValueError: if there is no such backend, or it does not go with the device.
-        ImportError: if it is "onnx" and ONNX Runtime is not installed.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be 'torch' or 'onnx', got {backend!r}")
-    if backend == "onnx":
-        if device != "cpu":
-            raise ValueError(f"backend='onnx' paints on the CPU, got device={device!r}; take backend='torch' there")
-        require_onnx()
-    return str(backend)
-
-
-def require_onnx() -> None:
-    """Raise unless the packages of the extra are installed.
-
-    Raises:
-        ImportError: with the command that installs them.
-    """
-    missing = [name for name in ("onnxruntime", "onnx") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(f"backend='onnx' needs {' and '.join(missing)}: pip install \"albu-gan[onnx]\"")
 
 
 def cache_folder() -> Path | None:

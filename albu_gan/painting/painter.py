@@ -15,9 +15,10 @@ from torch import Tensor
 
 from albu_gan.generators import DefectGenerator, build_skeleton, expected_state, packed
 from albu_gan.hub import MODEL, OncePerProcess, WeightsError, WeightsFolder, read_again
+from albu_gan.painting.backends import check_backend
 from albu_gan.painting.compositing import Patch, edge_weight
 from albu_gan.painting.draw import Draw
-from albu_gan.painting.onnx_backend import OnnxPainter, check_backend
+from albu_gan.painting.onnx_backend import OnnxPainter
 from albu_gan.painting.windows import (
     Window,
     WindowShape,
@@ -62,7 +63,9 @@ class NetworkPainter:
     """
 
     def __init__(self, folder: WeightsFolder, device: str = "cpu", backend: str = "torch") -> None:
+        assert folder.config.generator is not None, "the folder holds a network"
         self.folder = folder
+        self.generator = folder.config.generator
         self.device = device
         self.backend = check_backend(backend, device)
         self._key = (str(folder.path.resolve()), device, backend)
@@ -81,12 +84,7 @@ class NetworkPainter:
     def window_shapes(self) -> tuple[WindowShape, ...]:
         """Rows and columns of every window it paints, see `albu_gan.painting.windows.window_shapes`."""
         config = self.folder.config
-        return window_shapes(config.window_sizes, config.long_windows, expected_state(config.generator)[1])
-
-    @property
-    def latent_dim(self) -> int:
-        """Length of z."""
-        return self.folder.config.generator.latent_dim
+        return window_shapes(config.window_sizes, config.long_windows, expected_state(self.generator)[1])
 
     @property
     def network(self) -> DefectGenerator:
@@ -103,10 +101,6 @@ class NetworkPainter:
             torch.set_num_threads(1)
             _process = os.getpid()
         return NETWORKS.get(self._key, lambda: load_network(self.folder, self.device, self.backend))
-
-    def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw a standard normal z."""
-        return rng.standard_normal(self.latent_dim, dtype=np.float32)
 
     def paint(self, image: np.ndarray, draws: Sequence[Draw]) -> list[Patch]:
         """Paint defects; windows of one shape go through the network together.
@@ -139,7 +133,7 @@ class NetworkPainter:
 
     @property
     def _channels(self) -> int:
-        return self.folder.config.generator.in_channels
+        return self.generator.in_channels
 
     def _residuals(
         self, crops: np.ndarray, masks: np.ndarray, classes: Sequence[int], latents: np.ndarray
@@ -204,6 +198,7 @@ def window_mask(draw: Draw, window: Window) -> np.ndarray:
 def load_network(folder: WeightsFolder, device: str, backend: str) -> Network:
     """Load what paints: the generator, or a session of ONNX Runtime that stands for it."""
     now = read_again(folder)
+    assert now.config.generator is not None, "it is what it was"
     if backend == "onnx":
         paint = OnnxPainter(now.path / MODEL, now.config.generator, partial(load_generator, now, device))
         return Network(None, paint)
@@ -217,6 +212,7 @@ def load_generator(folder: WeightsFolder, device: str) -> DefectGenerator:
     from safetensors.torch import load_file
 
     path = folder.path / MODEL
+    assert folder.config.generator is not None
     network = build_skeleton(folder.config.generator)
     try:
         state = load_file(path)

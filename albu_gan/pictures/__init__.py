@@ -1,5 +1,6 @@
 """Pictures for people: sheets of samples, and the demo."""
 
+from albu_gan.pictures.bank_sheet import bank_sheet
 from albu_gan.pictures.demo import (
     SAMPLES,
     contact_sheet,
@@ -9,6 +10,7 @@ from albu_gan.pictures.demo import (
 from albu_gan.pictures.sheet import (
     around,
     grid,
+    jpeg_bytes,
     outline,
     png_bytes,
     to_rgb,
@@ -16,6 +18,8 @@ from albu_gan.pictures.sheet import (
 )
 
 __all__ = [
+    "bank_sheet",
+    "jpeg_bytes",
     "SAMPLES",
     "around",
     "contact_sheet",

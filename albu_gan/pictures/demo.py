@@ -63,7 +63,8 @@ def contact_sheet(
     rng = np.random.default_rng(seed)
     rows: list[list[np.ndarray]] = []
     for painter in painters:
-        count, gray = len(painter.class_names), painter.folder.config.generator.in_channels == 1
+        generator = painter.folder.config.generator
+        count, gray = len(painter.class_names), generator is not None and generator.in_channels == 1
         surfaces = sample_images(gray) if images is None else images
         for index in range(max(count, MIN_ROWS)):
             image = surfaces[len(rows) % len(surfaces)]
@@ -77,7 +78,7 @@ def _row(painter: DefectInpainter, class_index: int, image: np.ndarray, rng: np.
     """Clean, mask, painted, and the defect enlarged: clean and with two latents."""
     name = painter.class_names[class_index]
     for _ in range(TRIES):
-        shape = jitter_shape(painter.mask_bank.sample(class_index, rng), (0.9, 1.2), (-15, 15), rng)
+        shape = jitter_shape(painter.bank.sample(class_index, rng), (0.9, 1.2), (-15, 15), rng)
         shrink = min(side / length for side, length in zip(image.shape[:2], shape.mask.shape, strict=True))
         if shrink < 1:  # a shape of larger images than the samples are
             shape = scale_shape(shape, 0.9 * shrink)

@@ -73,6 +73,15 @@ def grid(rows: Sequence[Sequence[np.ndarray]], cell_hw: tuple[int, int], titles:
     return sheet
 
 
+def jpeg_bytes(image: np.ndarray, quality: int = 88) -> bytes:
+    """Encode a gray or RGB picture as JPEG."""
+    bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise OSError("OpenCV could not encode the picture")
+    return data.tobytes()
+
+
 def png_bytes(image: np.ndarray) -> bytes:
     """Encode a gray or RGB picture."""
     ok, data = cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

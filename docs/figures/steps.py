@@ -20,7 +20,7 @@ def row(weights: str, image: np.ndarray, corner_yx: tuple[int, int], class_name:
     """Run the network on one window and return the pictures of each step."""
     painter = DefectInpainter.from_pretrained(weights)
     class_index = painter.class_names.index(class_name)
-    bank = [painter.mask_bank[index] for index in range(len(painter.mask_bank))]
+    bank = [painter.bank[index] for index in range(len(painter.bank))]
     own = [shape.mask for shape in bank if shape.class_index == class_index and max(shape.mask.shape) < 100]
     shape = min(own, key=lambda mask: abs(max(mask.shape) - 76))
     top, left = ((SIDE - side) // 2 for side in shape.shape)

@@ -17,7 +17,7 @@ from albu_gan.pictures import grid, sample_images
 OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".jpg")
 
 painter = DefectInpainter.from_pretrained("magnetic-tile-v1")
-bank = [painter.mask_bank[index] for index in range(len(painter.mask_bank))]
+bank = [painter.bank[index] for index in range(len(painter.bank))]
 image = sample_images(gray=True)[0]
 ellipse = np.zeros((96, 128), np.uint8)
 cv2.ellipse(ellipse, (64, 48), (30, 12), 20, 0, 360, 1, -1)

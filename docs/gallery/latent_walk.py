@@ -21,7 +21,7 @@ rng = np.random.default_rng(2)
 first, last = painter.draw_latent(rng), painter.draw_latent(rng)
 steps = np.linspace(0, np.pi / 2, 7, dtype=np.float32)
 
-shape = next(s for s in map(painter.mask_bank.__getitem__, range(len(painter.mask_bank))) if 1500 < s.mask.sum() < 2000)
+shape = next(s for s in map(painter.bank.__getitem__, range(len(painter.bank))) if 1500 < s.mask.sum() < 2000)
 height, width = shape.mask.shape
 rows = []
 for image, (top, left) in ((sample_images()[2], (90, 180)), (sample_images()[1], (60, 90))):

@@ -17,7 +17,7 @@ OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".j
 
 painter = DefectInpainter.from_pretrained("bsdata-pitting-v1")
 image = sample_images()[2]
-shape = next(s for s in map(painter.mask_bank.__getitem__, range(len(painter.mask_bank))) if 700 < s.mask.sum() < 900)
+shape = next(s for s in map(painter.bank.__getitem__, range(len(painter.bank))) if 700 < s.mask.sum() < 900)
 mask = np.zeros(image.shape[:2], np.uint8)
 height, width = shape.mask.shape
 mask[150 : 150 + height, 190 : 190 + width] = shape.mask

@@ -45,7 +45,7 @@ class PaintShapes(A.DualTransform):
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Draw and paint; `apply*` only paste."""
-        counts, config = self.painter.mask_bank.counts(), self.config
+        counts, config = self.painter.bank.counts(), self.config
         sampler = DefectSampler(
             self.painter,
             dict(enumerate(class_weights(config.class_sampling, range(len(counts)), range(len(counts)), counts))),
@@ -68,7 +68,7 @@ class PaintShapes(A.DualTransform):
 
     def apply_to_mask(self, mask: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
         """Return a labelled copy."""
-        return write_labels(mask, patches, range(1, len(self.painter.mask_bank.counts()) + 1), None)
+        return write_labels(mask, patches, range(1, len(self.painter.bank.counts()) + 1), None)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from albu_gan.data import DefectDataset, Record
-from albu_gan.defects import DefectInpainter, MaskBank
+from albu_gan.defects import DefectBank, DefectInpainter
 from albu_gan.painting import Draw, Patch
 from training.benchmark.images import ImageStore
 from training.evaluation.copy_paste import feathered_copy_paste
@@ -27,7 +27,7 @@ class Donor:
     image: np.ndarray
 
 
-def cut_donors(dataset: DefectDataset, records: Sequence[Record]) -> tuple[MaskBank, list[Donor]]:
+def cut_donors(dataset: DefectDataset, records: Sequence[Record]) -> tuple[DefectBank, list[Donor]]:
     """Return the mask bank of the records, as a painter trained on them has it, and the donor of each of its shapes."""
     found = find_shapes(dataset, records)
     store = ImageStore(dataset, [f.record for f in found])
@@ -39,19 +39,19 @@ def cut_donors(dataset: DefectDataset, records: Sequence[Record]) -> tuple[MaskB
         padded = cv2.copyMakeBorder(image, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_REFLECT_101)
         cut = padded[f.top : f.top + height + 2 * MARGIN, f.left : f.left + width + 2 * MARGIN]
         donors.append(Donor(np.ascontiguousarray(cut).reshape(*cut.shape[:2], -1)))
-    return MaskBank([f.shape for f in found], len(dataset.class_names)), donors
+    return DefectBank([f.shape for f in found], len(dataset.class_names)), donors
 
 
 class Peer(ABC):
     """A painter for `DefectSampler` that draws from its generator exactly what `DefectInpainter` draws.
 
     Args:
-        mask_bank: shapes to draw from.
+        bank: shapes to draw from.
         latent_dim: of the painter it is compared with.
     """
 
-    def __init__(self, mask_bank: MaskBank, latent_dim: int) -> None:
-        self.mask_bank, self.latent_dim = mask_bank, latent_dim
+    def __init__(self, bank: DefectBank, latent_dim: int) -> None:
+        self.bank, self.latent_dim = bank, latent_dim
 
     def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a standard normal z; a peer that needs randomness takes it from there."""
@@ -103,8 +103,8 @@ def surroundings(image: np.ndarray, draw: Draw) -> tuple[np.ndarray, np.ndarray,
 class CopyPaste(Peer):
     """Pastes the very defect that the shape came from, mirrored, scaled and turned with it, with feathered edges."""
 
-    def __init__(self, mask_bank: MaskBank, donors: Sequence[Donor], latent_dim: int) -> None:
-        super().__init__(mask_bank, latent_dim)
+    def __init__(self, bank: DefectBank, donors: Sequence[Donor], latent_dim: int) -> None:
+        super().__init__(bank, latent_dim)
         self.donors = donors
 
     def moved(self, window: np.ndarray, draw: Draw, origin_yx: tuple[int, int]) -> np.ndarray:
@@ -154,9 +154,9 @@ class FixedLatent:
         self.z = inpainter.draw_latent(np.random.default_rng(seed))
 
     @property
-    def mask_bank(self) -> MaskBank:
+    def bank(self) -> DefectBank:
         """The painter's shapes."""
-        return self.inpainter.mask_bank
+        return self.inpainter.bank
 
     def draw_latent(self, rng: np.random.Generator) -> np.ndarray:
         """Return the fixed z."""

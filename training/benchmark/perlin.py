@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from albu_gan.defects import MaskBank
+from albu_gan.defects import DefectBank
 from albu_gan.painting import Draw
 from training.benchmark.donors import Peer
 from training.benchmark.images import ImageStore
@@ -20,8 +20,8 @@ class PerlinTexture(Peer):
     are the only source of texture, as for the other arms.
     """
 
-    def __init__(self, mask_bank: MaskBank, images: ImageStore, latent_dim: int) -> None:
-        super().__init__(mask_bank, latent_dim)
+    def __init__(self, bank: DefectBank, images: ImageStore, latent_dim: int) -> None:
+        super().__init__(bank, latent_dim)
         self.images = images
 
     def painted(self, window: np.ndarray, mask: np.ndarray, draw: Draw, origin_yx: tuple[int, int]) -> np.ndarray:

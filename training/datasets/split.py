@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from albu_gan.data import DataError, Record
+from albu_gan.data import SIDES, DataError, Record
 
 TRIES = 400
 CANDIDATES = 20  # of the best divisions, those that are looked at for a further one
-SIDES = ("train", "validation", "held_out")
+
 CLEAN = -1  # stands for a class in what is balanced: images without a defect
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from albu_gan.data import DefectDataset, Record
-from albu_gan.defects import DefectInpainter, MaskBank, Shape
+from albu_gan.defects import DefectBank, DefectInpainter, Shape
 from albu_gan.generators import DefectGenerator
 from albu_gan.hub import WeightsConfig, read_folder, write_folder
 from albu_gan.pictures import contact_sheet, png_bytes
@@ -99,9 +99,9 @@ class Found:
     left: int
 
 
-def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> MaskBank:
+def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> DefectBank:
     """Collect every connected shape of the records, and which borders of its image it touches."""
-    return MaskBank([found.shape for found in find_shapes(dataset, records)], len(dataset.class_names))
+    return DefectBank([found.shape for found in find_shapes(dataset, records)], len(dataset.class_names))
 
 
 def find_shapes(dataset: DefectDataset, records: Sequence[Record]) -> list[Found]:

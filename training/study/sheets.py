@@ -40,7 +40,7 @@ class Scene:
         self.image = images[int(rng.integers(len(images)))]
         self.name = painter.class_names[class_index]
         for attempt in range(TRIES):
-            shape = painter.mask_bank.sample(class_index, rng)
+            shape = painter.bank.sample(class_index, rng)
             inner = not any(shape.edges) or attempt > TRIES // 2
             if inner and max(shape.mask.shape) <= 2 * VIEW and min(shape.mask.shape) >= 5:
                 offset_yx = place(shape, None, (self.image.shape[0], self.image.shape[1]), rng)

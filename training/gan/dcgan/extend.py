@@ -7,8 +7,8 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from albu_gan.defects import MaskBank
-from albu_gan.hub import CARD, MASKS, MODEL, WeightsError, find_weights, write_folder
+from albu_gan.defects import DefectBank
+from albu_gan.hub import BANK, CARD, MODEL, WeightsError, find_weights, write_folder
 from training.card import model_card
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.dcgan.sample import sample_shapes
@@ -46,12 +46,12 @@ def extend_bank(weights: str, dcgan_folder: Path, out: Path, per_class: int, see
             f"{dcgan_folder}: was trained on {len(seen)} groups that {weights} holds out ({min(seen)}, say); train it "
             "with the --train-fraction and --split-seed of the weights"
         )
-    bank = MaskBank.load(source.path / MASKS, len(names))
+    bank = DefectBank.load(source.path / BANK, len(names))
     shapes = [bank[index] for index in range(len(bank))]
     for index, name in enumerate(names):
         learned = sample_shapes(dcgan, per_class, dcgan.class_names.index(name), seed, borders)
         shapes += [replace(shape, class_index=index) for shape in learned]
-    extended = MaskBank(shapes, len(names))
+    extended = DefectBank(shapes, len(names))
     described = replace(
         config,
         training={

@@ -1,0 +1,201 @@
+"""Places like the one a defect was seen in: brightness, colour and grain, under it and around it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from albu_gan.defects.appearance import MARGIN, Appearance, dilate
+from albu_gan.painting import mask_box
+
+UNDER = 32  # points that are looked at under a mask
+RING = 24  # and around it
+UNDER_RANKS, RING_RANKS = np.array([3, 16, 28]), np.array([2, 12, 21])  # of their points, by value
+#: From red, green and blue to brightness, red against green, and blue against both.
+OPPONENT = np.array([[1 / 3, 1, -0.5], [1 / 3, -1, -0.5], [1 / 3, 0, 1]], np.float32)
+RING_REACH = 0.3  # of the mask's box, by which the ring lies outside of it
+LEAST_REACH = 5.0  # pixels, likewise
+LEAST_SPREAD = 0.04  # of the full range: what defects of one class differ by at least in their surroundings
+TOLERANCE = 0.5  # spreads by which a place may be less like the donor's than the best one, at `place_like` = 0.5
+MOST_DONORS = 100  # of a class whose surroundings are compared, each with each
+STRANGE = 2.0  # spreads: a place that differs by more is never taken while there is a better one
+
+
+def probe_points(mask: np.ndarray) -> np.ndarray:
+    """Choose the pixels that say what a mask lies on.
+
+    Args:
+        mask: (h, w) bool, not empty.
+
+    Returns:
+        (UNDER + RING, 2) int64 rows and columns, relative to the mask's first pixel: some of the mask, evenly over
+        its area, then some of an ellipse around its box, which may be negative or beyond it.
+    """
+    inside = np.flatnonzero(mask)
+    chosen = inside[(np.arange(UNDER) * len(inside) + len(inside) // 2) // UNDER]
+    height, width = mask.shape
+    angle = np.arange(RING) * (2 * math.pi / RING)
+    rows = (height - 1) / 2 + _ring(height) * np.sin(angle)
+    columns = (width - 1) / 2 + _ring(width) * np.cos(angle)
+    points = np.empty((UNDER + RING, 2), np.int64)
+    points[:UNDER, 0], points[:UNDER, 1] = chosen // width, chosen % width
+    points[UNDER:, 0], points[UNDER:, 1] = np.rint(rows), np.rint(columns)
+    return points
+
+
+def describe(image: np.ndarray, points: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Describe what a mask would lie on at several places, in time that grows with neither mask nor image.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8, or float32 in [0, 1].
+        points: of the mask; see `probe_points`.
+        places: (K, 2) int rows and columns of the mask's first pixel.
+
+    Returns:
+        (K, 6 C + 1) float32: a lower, middle and upper value of each channel under the mask, the same around it, and
+        the grain, stretched to about the same range. C is 1 unless the image has three channels; those are brightness
+        and two differences of colours.
+    """
+    height, width = image.shape[:2]
+    rows = (places[:, :1] + points[:, 0]).clip(0, height - 1)
+    columns = (places[:, 1:] + points[:, 1]).clip(0, width - 1)
+    # Beside the points of the ring; under a donor, where the surface was filled in, there is no grain.
+    beside = (rows[:, UNDER:] + 1).clip(0, height - 1), (columns[:, UNDER:] + 1).clip(0, width - 1)
+    values = _values(image, np.concatenate([rows, beside[0]], axis=1), np.concatenate([columns, beside[1]], axis=1))
+    around = values[:, UNDER : UNDER + RING]
+    grain = np.sqrt(np.abs(around[:, :, :1] - values[:, UNDER + RING :, :1]).mean(axis=1) * np.float32(1 / 4))
+    under = np.sort(values[:, :UNDER], axis=1)[:, UNDER_RANKS].reshape(len(places), -1)
+    around = np.sort(around, axis=1)[:, RING_RANKS].reshape(len(places), -1)
+    return np.concatenate([under, around, grain], axis=1)
+
+
+def describe_donor(image: np.ndarray, mask: np.ndarray, appearance: Appearance) -> np.ndarray:
+    """Describe what a defect was seen on, as `describe` would without the defect.
+
+    Args:
+        image: (H, W) or (H, W, C) uint8 that the defect was cut from.
+        mask: (H, W), nonzero where the defect is.
+        appearance: that was cut.
+
+    Returns:
+        (6 C + 1,) float32.
+    """
+    box = mask_box(mask)
+    assert box is not None, "a defect has pixels"
+    top, left, height, width = box
+    x, y = appearance.offset_xy
+    reach = math.ceil(max(_ring(height), _ring(width))) + 2
+    row, column = max(0, top - reach), max(0, left - reach)
+    window = image[row : top + height + reach, column : left + width + reach]
+    window = window.reshape(*window.shape[:2], -1)
+    C = appearance.pixels.shape[2]
+    window = window.copy() if window.shape[2] == C else window.mean(axis=2, keepdims=True).astype(np.uint8)
+    h, w = appearance.mask.shape
+    frame = window[top - y - row : top - y - row + h, left - x - column : left - x - column + w]
+    surface = np.rint(255 * appearance.full_surface()).astype(np.uint8)
+    np.copyto(frame, surface, where=dilate(appearance.mask, MARGIN)[:, :, None])
+    points = probe_points(mask[top : top + height, left : left + width] != 0)
+    found: np.ndarray = describe(window, points, np.array([[top - row, left - column]]))[0]
+    return found
+
+
+def gray(description: np.ndarray) -> np.ndarray:
+    """Return (..., 7), what is left of (..., 6 C + 1) descriptions without colour."""
+    C = (description.shape[-1] - 1) // 6
+    return np.concatenate([description[..., :-1:C], description[..., -1:]], axis=-1)
+
+
+def spread(descriptions: np.ndarray) -> np.ndarray:
+    """How much surroundings of defects of one class differ by: (D,) float32 of (N, D).
+
+    What two of them that are rather alike differ by: a class that is seen on two kinds of surface is spread as much
+    as it is on either, not as far as these lie apart.
+    """
+    n = len(descriptions)
+    chosen = descriptions[np.arange(min(n, MOST_DONORS)) * n // min(n, MOST_DONORS)]
+    one, two = np.triu_indices(len(chosen), 1)
+    if not len(one):
+        return np.full(descriptions.shape[1], LEAST_SPREAD, np.float32)
+    # Of a normal distribution that quantile of differences lies at 0.64 of its deviation.
+    deviation = np.quantile(np.abs(chosen[one] - chosen[two]), 0.35, axis=0) / 0.64
+    few = 3 / (len(chosen) + 3)
+    return np.asarray(np.maximum((1 - few) * deviation + few * LEAST_SPREAD, LEAST_SPREAD), np.float32)
+
+
+def unlikeness(found: np.ndarray, donor: np.ndarray, spreads: np.ndarray) -> np.ndarray:
+    """How much places differ from a donor's surroundings: (K,) float32, in spreads of its class.
+
+    Args:
+        found: (K, D) of the places.
+        donor: (D,) of the donor; a gray one, or a gray image, is compared without colour.
+        spreads: (D,) of the donor's class.
+    """
+    if found.shape[1] != len(donor):
+        found, donor, spreads = gray(found), gray(donor), gray(spreads)
+    square = ((found - donor) / spreads) ** 2
+    # Fourth moments: what is of a strange colour is not made good by its brightness.
+    return np.asarray(np.sqrt(np.sqrt((square * square).mean(axis=1))))
+
+
+def pick(unlike: np.ndarray, place_like: float, rng: np.random.Generator) -> int:
+    """Choose one of several places.
+
+    Args:
+        unlike: (K,) of the places; see `unlikeness`.
+        place_like: in [0, 1]; 0 for any place with the same probability, 1 for the most alike. Between, what is less
+            alike is less probable, and what is altogether strange is not taken while there is a better one.
+        rng: the only source of randomness.
+    """
+    if place_like <= 0:
+        return int(rng.integers(len(unlike)))
+    if place_like >= 1:
+        return int(np.argmin(unlike))
+    worse = unlike - unlike.min()
+    odds = np.exp(-worse * (place_like / (1 - place_like) / TOLERANCE))
+    odds[worse > STRANGE * (1 - place_like)] = 0
+    return int(rng.choice(len(odds), p=odds / odds.sum()))
+
+
+def place_like(
+    image: np.ndarray,
+    mask: np.ndarray,
+    places: np.ndarray,
+    donor: np.ndarray,
+    spreads: np.ndarray,
+    strength: float,
+    rng: np.random.Generator,
+) -> tuple[int, float]:
+    """Choose the place whose surroundings are like those that the donor was seen in.
+
+    Args:
+        image: as in `describe`.
+        mask: (h, w) bool that is placed.
+        places: (K, 2) int rows and columns at which it fits.
+        donor: its description.
+        spreads: of its class.
+        strength: `place_like` of `pick`.
+        rng: the only source of randomness.
+
+    Returns:
+        Number of the place, and how unlike the donor's it is, in spreads; more than `STRANGE`: better try others.
+    """
+    unlike = unlikeness(describe(image, probe_points(mask), places), donor, spreads)
+    chosen = pick(unlike, strength, rng)
+    return chosen, float(unlike[chosen])
+
+
+def _ring(side: int) -> float:
+    """Half an axis of the ellipse around a box's side."""
+    return side / 2 + max(LEAST_REACH, RING_REACH * side)
+
+
+def _values(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """(K, N, C) float32 in [0, 1], of opponent colours where there are three channels."""
+    scale = np.float32(1 / 255 if image.dtype == np.uint8 else 1)
+    values: np.ndarray = image[rows, columns].astype(np.float32)
+    if values.ndim == 2:
+        return (values * scale)[:, :, None]
+    if values.shape[2] == 3:
+        return (values.reshape(-1, 3) @ (OPPONENT * scale)).reshape(values.shape)
+    return (values * scale).mean(axis=2, keepdims=True)
