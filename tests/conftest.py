@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.bank import DefectBank
 from albu_gan.defects.shapes import Shape
 from albu_gan.generators import GeneratorConfig, build_generator
 from albu_gan.hub.folder import WeightsConfig, write_folder
@@ -57,7 +57,7 @@ def make_weights(
         folder,
         WeightsConfig(config, CLASSES, (32, 64), long_windows=True),
         {name: tensor.half().numpy() for name, tensor in network.state_dict().items()},
-        MaskBank(shapes, len(CLASSES)).to_tensors(),
+        DefectBank(shapes, len(CLASSES)).to_tensors(),
         "# a test\n",
     )
     return folder

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape
+from albu_gan import DefectBank, DefectInpainter, GANDefectInpaint, Shape
 from albu_gan.data import DefectDataset, open_dataset
 from albu_gan.defects.placement import starts
 from albu_gan.defects.shapes import jitter_shape
@@ -21,7 +21,7 @@ from training.benchmark.donors import MARGIN, CopyPaste, Donor, FixedLatent, Pee
 from training.benchmark.images import ImageStore
 from training.benchmark.perlin import PerlinTexture, perlin_noise
 from training.benchmark.settings import BenchmarkConfig
-from training.gan.export import build_mask_bank, find_shapes
+from training.gan.export import build_shape_bank, find_shapes
 
 CONFIG = BenchmarkConfig(p=1.0, min_contrast=0.0)
 SEEDS = [(5, i, 1) for i in range(6)]
@@ -34,7 +34,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DefectDataset:
 
 def peers_of(painter: DefectInpainter, dataset: DefectDataset) -> dict[str, Peer]:
     """Every peer, on the bank of the painter, with donors of noise."""
-    bank, rng = painter.mask_bank, np.random.default_rng(0)
+    bank, rng = painter.bank, np.random.default_rng(0)
     donors = [
         Donor(rng.integers(0, 255, (h + 2 * MARGIN, w + 2 * MARGIN, 1), np.uint8))
         for h, w in (bank[index].mask.shape for index in range(len(bank)))
@@ -80,7 +80,7 @@ def test_the_gan_arm_is_the_transform_that_users_have(weights: str, make_image: 
 
 def test_the_bank_of_the_donors_is_that_of_a_painter_of_the_same_groups(dataset: DefectDataset) -> None:
     bank, donors = cut_donors(dataset, dataset.records)
-    expected = build_mask_bank(dataset, dataset.records)
+    expected = build_shape_bank(dataset, dataset.records)
     assert len(bank) == len(expected) == len(donors) == 24
     for index, donor in enumerate(donors):
         np.testing.assert_array_equal(bank[index].mask, expected[index].mask)
@@ -126,8 +126,8 @@ def test_the_donor_is_moved_as_its_shape(seed: int) -> None:
     mask = inside > np.median(inside)
     mask[0, 0] = mask[-1, -1] = True
     padded = np.pad(mask, MARGIN).astype(np.uint8) * 255  # a donor that is white exactly in its shape
-    painter = CopyPaste(MaskBank([Shape(mask, 0)], 1), [Donor(padded[:, :, None])], 4)
-    shape = jitter_shape(painter.mask_bank[0], (0.8, 1.25), (-30, 30), rng)
+    painter = CopyPaste(DefectBank([Shape(mask, 0)], 1), [Donor(padded[:, :, None])], 4)
+    shape = jitter_shape(painter.bank[0], (0.8, 1.25), (-30, 30), rng)
     image = np.zeros((120, 120, 1), np.uint8)
     draw = Draw(shape.mask, 25, 30, 0, np.zeros(4, np.float32), shape.origin)
     moved = painter.moved(image, draw, (25, 30))[25 : 25 + shape.mask.shape[0], 30 : 30 + shape.mask.shape[1], 0] > 127
@@ -139,9 +139,9 @@ def test_poisson_shows_a_thin_crack_anywhere(place: tuple[int, int]) -> None:
     mask = np.ones((3, 30), bool)
     donor = np.full((3 + 2 * MARGIN, 30 + 2 * MARGIN, 1), 160, np.uint8)
     donor[MARGIN : MARGIN + 3, MARGIN : MARGIN + 30] = 60
-    painter = Poisson(MaskBank([Shape(mask, 0)], 1), [Donor(donor)], 4)
+    painter = Poisson(DefectBank([Shape(mask, 0)], 1), [Donor(donor)], 4)
     image = np.full((120, 120, 1), 120, np.uint8)
-    (patch,) = painter.paint(image, [Draw(mask, *place, 0, np.zeros(4, np.float32), painter.mask_bank[0].origin)])
+    (patch,) = painter.paint(image, [Draw(mask, *place, 0, np.zeros(4, np.float32), painter.bank[0].origin)])
     after = image.copy()
     paste(after, patch)
     rows, columns = slice(place[0], place[0] + 3), slice(place[1], place[1] + 30)
@@ -158,7 +158,7 @@ def test_perlin_noise_fills_its_range_and_is_smooth() -> None:
 
 def test_perlin_takes_its_randomness_from_the_latent(dataset: DefectDataset) -> None:
     painter = PerlinTexture(
-        MaskBank([Shape(np.ones((20, 20), bool), 0)], 1), ImageStore(dataset, dataset.records[:4]), 8
+        DefectBank([Shape(np.ones((20, 20), bool), 0)], 1), ImageStore(dataset, dataset.records[:4]), 8
     )
     image, rng = np.full((64, 64, 1), 120, np.uint8), np.random.default_rng(0)
     draws = [Draw(np.ones((20, 20), bool), 5, 5, 0, painter.draw_latent(rng)) for _ in range(2)]

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from albu_gan.data import DefectDataset, open_dataset
-from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.bank import DefectBank
 from albu_gan.hub.find import find_weights
 from tests.benchmark_data import PATTERN, write_parts
 from tests.conftest import CLASSES, make_weights
@@ -33,7 +33,7 @@ from training.benchmark.report import (
 )
 from training.benchmark.runs import KIND, ResultError, read_runs
 from training.gan.dcgan.__main__ import main as train_decoder
-from training.gan.export import build_mask_bank
+from training.gan.export import build_shape_bank
 
 ARMS = ("none", "copy-paste", "gan")
 PAGE = "# Page\n" + "".join(
@@ -156,8 +156,8 @@ def test_given_weights_paint_the_shapes_of_the_training_groups(
     dataset: DefectDataset, fold: Fold, finished: Path
 ) -> None:
     folder = find_weights(str(finished / "painters" / fold.name / "weights"))
-    bank = MaskBank.load(folder.path / "masks.safetensors", len(CLASSES))
-    expected = build_mask_bank(dataset, fold.select(dataset.records, "train"))
+    bank = DefectBank.load(folder.path / "defects.safetensors", len(CLASSES))
+    expected = build_shape_bank(dataset, fold.select(dataset.records, "train"))
     assert len(bank) == len(expected)
     for index in range(len(bank)):
         np.testing.assert_array_equal(bank[index].mask, expected[index].mask)

@@ -20,11 +20,11 @@ import torch
 from safetensors.numpy import load_file
 
 from albu_gan import GANDefectInpaint
-from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.bank import DefectBank
 from albu_gan.defects.shapes import Shape
 from albu_gan.generators import GeneratorConfig, build_generator
 from albu_gan.hub.find import find_weights
-from albu_gan.hub.folder import MASKS, WeightsConfig, write_folder
+from albu_gan.hub.folder import BANK, WeightsConfig, write_folder
 from tests.test_gan_training import checkpoint, tensors
 from training.gan.dcgan import load_dcgan, sample_pairs
 from training.gan.dcgan.__main__ import main
@@ -267,7 +267,9 @@ def weights(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     config = GeneratorConfig(in_channels=1, num_classes=2, latent_dim=8, channels=(8, 8), fine_channels=4, style_dim=16)
     network = build_generator(config)
-    bank = MaskBank([Shape(np.ones((5, 9), bool), 0, (True, False, False, False)), Shape(np.ones((4, 4), bool), 1)], 2)
+    bank = DefectBank(
+        [Shape(np.ones((5, 9), bool), 0, (True, False, False, False)), Shape(np.ones((4, 4), bool), 1)], 2
+    )
     state = {name: tensor.half().numpy() for name, tensor in network.state_dict().items()}
     described = WeightsConfig(
         config, NAMES[::-1], (32, 64), training={"name": "parts-v1", "held_out_groups": ["part9"]}
@@ -299,7 +301,7 @@ def test_extended_weights_hold_learned_shapes_beside_the_real_ones_and_paint_in_
 ) -> None:
     out = tmp_path / "extended"
     assert main(extend(weights, learned, out, "--seed", "3")) == 0
-    before, after = (MaskBank.load(folder / MASKS, 2) for folder in (weights, out))
+    before, after = (DefectBank.load(folder / BANK, 2) for folder in (weights, out))
     assert (before.counts(), after.counts()) == ([1, 1], [8, 8])
     for index in range(len(before)):
         assert before[index].edges == after[index].edges
@@ -325,7 +327,7 @@ def test_extending_again_gives_the_same_bank_and_another_seed_another(
     banks = []
     for seed in ("3", "3", "4"):
         assert main(extend(weights, learned, tmp_path / "extended", "--seed", seed)) == 0
-        banks.append((tmp_path / "extended" / MASKS).read_bytes())
+        banks.append((tmp_path / "extended" / BANK).read_bytes())
     assert banks[0] == banks[1] != banks[2]
 
 

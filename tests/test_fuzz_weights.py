@@ -27,7 +27,7 @@ from albu_gan.defects.inpainter import BANKS
 from albu_gan.generators import ARCHITECTURES, GeneratorConfig
 from albu_gan.generators.skeleton import build_skeleton, expected_state
 from albu_gan.hub.find import find_weights
-from albu_gan.hub.folder import CARD, CONFIG, MASKS, MODEL, REQUIRED, weights_files
+from albu_gan.hub.folder import BANK, CARD, CONFIG, MODEL, REQUIRED, weights_files
 from albu_gan.hub.header import MAX_HEADER_BYTES
 from albu_gan.painting.painter import NETWORKS
 
@@ -172,7 +172,7 @@ LIES: dict[str, bytes] = {
 
 
 @pytest.mark.usefixtures("fresh_cache")
-@pytest.mark.parametrize("file", [MODEL, MASKS])
+@pytest.mark.parametrize("file", [MODEL, BANK])
 @pytest.mark.parametrize("data", LIES.values(), ids=LIES)
 def test_a_header_that_lies_is_refused_before_anything_is_loaded(
     folder: Path, file: str, data: bytes, monkeypatch: pytest.MonkeyPatch
@@ -206,10 +206,10 @@ def rename_class(name: str) -> Callable[[Path], None]:
 
 FOREIGN: dict[str, tuple[str, Callable[[Path], None]]] = {
     "integers for weights": (MODEL, retype(MODEL, "head.bias", np.int16)),
-    "bits of another type": (MASKS, retype(MASKS, "bits", np.int8)),
-    "classes of another type": (MASKS, retype(MASKS, "class_index", np.int64)),
-    "a mask bank for a model": (MODEL, lambda folder: shutil.copyfile(folder / MASKS, folder / MODEL) and None),
-    "a model for a mask bank": (MASKS, lambda folder: shutil.copyfile(folder / MODEL, folder / MASKS) and None),
+    "bits of another type": (BANK, retype(BANK, "bits", np.int8)),
+    "classes of another type": (BANK, retype(BANK, "class_index", np.int64)),
+    "a mask bank for a model": (MODEL, lambda folder: shutil.copyfile(folder / BANK, folder / MODEL) and None),
+    "a model for a mask bank": (BANK, lambda folder: shutil.copyfile(folder / MODEL, folder / BANK) and None),
     "a class whose name moves the cursor": (CONFIG, rename_class("pit\x1b[2J")),
     "a class whose name is two lines": (CONFIG, rename_class("pit\nscratch")),
     "a class whose name is half a character": (CONFIG, rename_class("pit\ud800")),
@@ -348,7 +348,7 @@ def bank_of(count: int, side: int, bits: int) -> Callable[[Path], None]:
             "size_hw": np.full((count, 2), side, np.int32),
             "edges": np.zeros((count, 4), np.uint8),
         }
-        save_file(tensors, folder / MASKS)
+        save_file(tensors, folder / BANK)
 
     return change
 
@@ -357,10 +357,10 @@ GB = 2**30
 FOREIGN_TENSOR = headed({"a": tensor("U8", [GB], [0, GB])})
 GIANTS: dict[str, Callable[[Path], None]] = {
     "a header of 10 GB": huge(MODEL, headed(b"{}", length=10 * GB), 10 * GB + 100),
-    "a header of 10 GB that is not there": huge(MASKS, headed(b"{}", length=10 * GB), 100),
+    "a header of 10 GB that is not there": huge(BANK, headed(b"{}", length=10 * GB), 100),
     "a header as long as the file": huge(MODEL, headed(b"{}", length=GB), GB + 8),
     "a tensor of 10 GB": huge(MODEL, headed({"a": tensor("F32", [5 * GB // 2], [0, 10 * GB])}), 10 * GB),
-    "a tensor of 10 GB that is not there": huge(MASKS, headed({"a": tensor("U8", [10 * GB], [0, 10 * GB])}), 200),
+    "a tensor of 10 GB that is not there": huge(BANK, headed({"a": tensor("U8", [10 * GB], [0, 10 * GB])}), 200),
     "a foreign tensor of 1 GB": huge(MODEL, FOREIGN_TENSOR, len(FOREIGN_TENSOR) + GB),
     "a config of 10 GB": huge(CONFIG, b"{", 10 * GB),
     "a config of brackets": lambda folder: (folder / CONFIG).write_text("[" * 2**20) and None,
@@ -417,7 +417,7 @@ sys.addaudithook(hook)
 transform = GANDefectInpaint(weights=folder, p=1.0)
 image = np.full((64, 64), 120, np.uint8)
 transform(image=image, mask=np.zeros((64, 64), np.uint8))
-DefectInpainter.from_pretrained(folder).mask_bank
+DefectInpainter.from_pretrained(folder).bank
 BatchDefectInpaint(folder)
 transform.save_pretrained(out)
 watching = False
@@ -438,7 +438,7 @@ def test_nothing_but_the_four_files_is_opened_and_no_pickle_is(folder: Path, tmp
     assert result.returncode == 0, result.stderr
     seen = json.loads(result.stdout.splitlines()[-1])
     assert seen and all(event == "open" for event, _ in seen)
-    assert {Path(path).name for _, path in seen} <= {CONFIG, MODEL, MASKS, CARD}
+    assert {Path(path).name for _, path in seen} <= {CONFIG, MODEL, BANK, CARD}
     assert not exploded.exists()
     assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == sorted([*REQUIRED, CARD])
 

@@ -110,7 +110,7 @@ def assert_same_training(out: Path, finished: Path) -> None:
     found, wanted = dict(tensors(state)), dict(tensors(expected))
     assert found.keys() == wanted.keys() and len(wanted) > 100
     assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
-    for file in ("model.safetensors", "masks.safetensors"):
+    for file in ("model.safetensors", "defects.safetensors"):
         assert (out / "weights" / file).read_bytes() == (finished / "weights" / file).read_bytes()
 
 
@@ -188,7 +188,7 @@ def test_the_exported_folder_says_where_it_comes_from_and_holds_training_shapes_
     for record in dataset.records:
         if record.group not in split["held_out"]:
             shapes += [class_index for class_index, *_ in components(dataset.read(record)[1])]
-    bank = DefectInpainter.from_pretrained(str(finished / "weights")).mask_bank
+    bank = DefectInpainter.from_pretrained(str(finished / "weights")).bank
     assert bank.counts() == [shapes.count(0), shapes.count(1)]
     card = (finished / "weights" / "README.md").read_text()
     assert "parts-v1" in card and "(preview.png)" in card

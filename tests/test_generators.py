@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.bank import DefectBank
 from albu_gan.defects.inpainter import DefectInpainter
 from albu_gan.defects.shapes import Shape
 from albu_gan.generators import (
@@ -315,7 +315,7 @@ def test_a_weights_folder_of_each_architecture_paints_what_its_network_paints(
         network.head.weight.mul_(20)
     names = ("pit", "scratch", "stain")
     state = {name: tensor.half().numpy() for name, tensor in network.state_dict().items()}
-    bank = MaskBank([Shape(np.ones((5, 5), bool), index) for index in range(3)], 3)
+    bank = DefectBank([Shape(np.ones((5, 5), bool), index) for index in range(3)], 3)
     write_folder(tmp_path / "w", WeightsConfig(network.config, names, (32, 64)), state, bank.to_tensors(), "# test\n")
 
     inpainter = DefectInpainter.from_pretrained(str(tmp_path / "w"))

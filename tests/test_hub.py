@@ -32,7 +32,7 @@ from albu_gan.hub import fetch as hub_fetch
 from albu_gan.hub import find as hub
 from albu_gan.hub import patience as hub_patience
 from albu_gan.hub.find import find_weights
-from albu_gan.hub.folder import CARD, CONFIG, MASKS, MODEL
+from albu_gan.hub.folder import BANK, CARD, CONFIG, MODEL
 from albu_gan.hub.push import UploadFile
 
 # What huggingface_hub does when it uploads a large file; its HTTP client would have it otherwise.
@@ -309,7 +309,7 @@ def stall_after_the_first_byte(server: HubServer) -> None:
 
 
 def send_a_byte_at_a_time(server: HubServer) -> None:
-    server.faults.trickle = MASKS
+    server.faults.trickle = BANK
 
 
 def alter_the_model(server: HubServer) -> None:
@@ -544,7 +544,7 @@ def test_a_name_that_no_repository_can_have_is_an_error_of_ours(server: HubServe
     assert server.requests == []
 
 
-@pytest.mark.parametrize("missing", [CONFIG, MODEL, MASKS])
+@pytest.mark.parametrize("missing", [CONFIG, MODEL, BANK])
 def test_a_repository_without_a_file_is_refused_before_anything_is_fetched(
     server: HubServer, trained: list[Files], missing: str
 ) -> None:
@@ -571,7 +571,7 @@ def test_a_file_too_large_is_refused_before_it_is_fetched(
 
 
 @pytest.mark.parametrize(
-    ("file", "data"), [(MODEL, b"\xff" * 99), (CONFIG, b"{"), (MASKS, b"")], ids=[MODEL, CONFIG, MASKS]
+    ("file", "data"), [(MODEL, b"\xff" * 99), (CONFIG, b"{"), (BANK, b"")], ids=[MODEL, CONFIG, BANK]
 )
 def test_a_repository_of_broken_files_is_refused_and_a_mended_one_loads(
     server: HubServer, trained: list[Files], file: str, data: bytes
@@ -593,7 +593,7 @@ class Bomb:
         return (Path.touch, (self.path,))
 
 
-@pytest.mark.parametrize("beside", [[], [CONFIG], [CONFIG, MASKS], [CONFIG, MASKS, MODEL]])
+@pytest.mark.parametrize("beside", [[], [CONFIG], [CONFIG, BANK], [CONFIG, BANK, MODEL]])
 def test_a_pickle_is_never_downloaded_or_opened(
     server: HubServer, trained: list[Files], tmp_path: Path, beside: list[str]
 ) -> None:
@@ -654,14 +654,14 @@ def test_many_threads_may_fetch_the_same_weights(server: HubServer, trained: lis
 
     def fetch() -> None:
         path = find_weights(NAME).path
-        found.append((path, {name: (path / name).read_bytes() for name in (CONFIG, MODEL, MASKS)}))
+        found.append((path, {name: (path / name).read_bytes() for name in (CONFIG, MODEL, BANK)}))
 
     threads = [threading.Thread(target=fetch) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [files for _, files in found] == [{name: trained[0][name] for name in (CONFIG, MODEL, MASKS)}] * 4
+    assert [files for _, files in found] == [{name: trained[0][name] for name in (CONFIG, MODEL, BANK)}] * 4
     assert all(read_files(path) == trained[0] for path, _ in found)  # what others were still placing is gone
 
 

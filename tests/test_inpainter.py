@@ -295,7 +295,7 @@ def test_what_cannot_be_painted_is_refused_with_a_remedy(
 def test_one_network_serves_every_inpainter_of_a_folder(weights: str, gray: DefectInpainter) -> None:
     again = DefectInpainter.from_pretrained(os.path.relpath(weights) + "/.")
     assert again is not gray
-    assert again.network is gray.network and again.mask_bank is gray.mask_bank
+    assert again.network is gray.network and again.bank is gray.bank
     assert not gray.network.training and not any(p.requires_grad for p in gray.network.parameters())
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
 
-from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.bank import DefectBank
 from albu_gan.defects.procedural import procedural_shape
 from albu_gan.defects.shapes import Shape, jitter_shape, scale_shape, warp_mask
 from albu_gan.hub.bank_header import CENTRES
@@ -70,7 +70,7 @@ def one_pixel_wide(name: str) -> np.ndarray:
 @quick
 @given(st.lists(st.tuples(masks(), st.integers(0, 2), edge_flags), min_size=1, max_size=6))
 def test_a_bank_gives_back_the_shapes_it_was_made_of(entries: list[tuple[np.ndarray, int, tuple[bool, ...]]]) -> None:
-    bank = MaskBank([Shape(mask, index, edges) for mask, index, edges in entries], 3)
+    bank = DefectBank([Shape(mask, index, edges) for mask, index, edges in entries], 3)
     assert len(bank) == len(entries)
     assert bank.counts() == [sum(index == c for _, index, _ in entries) for c in range(3)]
     for stored, (mask, index, edges) in zip((bank[i] for i in range(len(bank))), entries, strict=True):
@@ -82,10 +82,10 @@ def test_a_bank_gives_back_the_shapes_it_was_made_of(entries: list[tuple[np.ndar
 @quick
 @given(entries=st.lists(st.tuples(masks(), st.integers(0, 2), edge_flags), min_size=1, max_size=6))
 def test_a_bank_survives_its_file(tmp_path_factory: pytest.TempPathFactory, entries: list) -> None:
-    bank = MaskBank([Shape(mask, index, edges) for mask, index, edges in entries], 3)
-    path = tmp_path_factory.mktemp("bank") / "masks.safetensors"
+    bank = DefectBank([Shape(mask, index, edges) for mask, index, edges in entries], 3)
+    path = tmp_path_factory.mktemp("bank") / "defects.safetensors"
     save_file(bank.to_tensors(), path)
-    again = MaskBank.load(path, 3)
+    again = DefectBank.load(path, 3)
     assert (len(again), again.counts()) == (len(bank), bank.counts())
     for i in range(len(bank)):
         np.testing.assert_array_equal(again[i].mask, bank[i].mask)
@@ -97,9 +97,9 @@ def seen_at(*centres: tuple[float, float] | None) -> list[Shape]:
 
 
 def test_where_a_shape_was_seen_survives_its_file_and_whatever_is_done_to_it(tmp_path: Path) -> None:
-    bank = MaskBank(seen_at((0.25, 0.75), (0.0, 1.0)), 3)
-    save_file(bank.to_tensors(), tmp_path / "masks.safetensors")
-    again = MaskBank.load(tmp_path / "masks.safetensors", 3)
+    bank = DefectBank(seen_at((0.25, 0.75), (0.0, 1.0)), 3)
+    save_file(bank.to_tensors(), tmp_path / "defects.safetensors")
+    again = DefectBank.load(tmp_path / "defects.safetensors", 3)
     assert [again[i].centre_yx for i in range(2)] == [(0.25, 0.75), (0.0, 1.0)]
     rng = np.random.default_rng(0)
     made = [
@@ -111,7 +111,7 @@ def test_where_a_shape_was_seen_survives_its_file_and_whatever_is_done_to_it(tmp
 
 
 def test_a_bank_that_does_not_know_it_of_every_shape_says_so_and_writes_none() -> None:
-    bank = MaskBank(seen_at((0.25, 0.75), None), 3)
+    bank = DefectBank(seen_at((0.25, 0.75), None), 3)
     assert CENTRES not in bank.to_tensors()
     assert bank[0].centre_yx is None
 
@@ -139,23 +139,23 @@ def test_a_bank_that_does_not_know_it_of_every_shape_says_so_and_writes_none() -
 def test_a_bank_whose_tensors_disagree_is_refused_and_named(
     tmp_path: Path, change: dict[str, np.ndarray], said: str
 ) -> None:
-    bank = MaskBank([Shape(np.ones((3, 4), bool), 0), Shape(np.ones((1, 3), bool), 2)], 3)
-    path = tmp_path / "masks.safetensors"
+    bank = DefectBank([Shape(np.ones((3, 4), bool), 0), Shape(np.ones((1, 3), bool), 2)], 3)
+    path = tmp_path / "defects.safetensors"
     save_file({**bank.to_tensors(), **change}, path)
     with pytest.raises(ValueError, match=said) as error:
-        MaskBank.load(path, 3)
+        DefectBank.load(path, 3)
     assert str(path) in str(error.value)
 
 
 def test_a_bank_that_is_no_safetensors_file_is_refused_and_named(tmp_path: Path) -> None:
-    path = tmp_path / "masks.safetensors"
+    path = tmp_path / "defects.safetensors"
     path.write_bytes(b"not a bank")
     with pytest.raises(ValueError, match=r"masks\.safetensors: not a safetensors file"):
-        MaskBank.load(path, 3)
+        DefectBank.load(path, 3)
 
 
 def test_shapes_of_a_class_are_drawn_evenly_and_of_no_other_class() -> None:
-    bank = MaskBank([Shape(np.ones((1, i + 1), bool), i % 2) for i in range(10)], 2)
+    bank = DefectBank([Shape(np.ones((1, i + 1), bool), i % 2) for i in range(10)], 2)
     rng = np.random.default_rng(0)
     widths = [bank.sample(1, rng).mask.shape[1] for _ in range(2000)]
     values, counts = np.unique(widths, return_counts=True)
@@ -210,7 +210,7 @@ def test_a_mask_made_very_small_is_whole_and_soon_made(scale: float) -> None:
 @pytest.mark.parametrize("angle", [0.0, 35.0, 90.0])
 def test_a_mask_reduced_by_blocks_lies_where_its_map_says(angle: float) -> None:
     shape = Shape(star(211, 5), 0)
-    bank = MaskBank([shape], 1)
+    bank = DefectBank([shape], 1)
     small = jitter_shape(bank[0], (0.1, 0.1), (angle, angle), np.random.default_rng(0))
     assert small.origin is not None
     moved = np.zeros(small.mask.shape, np.float32)
@@ -401,7 +401,7 @@ def test_the_origin_moves_what_the_shape_was_cut_from_as_the_shape(edges: tuple[
     blob = cv2.GaussianBlur(rng.random((40, 56)), (0, 0), 5)
     inside = blob > np.median(blob)
     inside[0, 0] = inside[-1, -1] = True
-    bank = MaskBank([Shape(np.ones((3, 3), bool), 0), Shape(inside, 0, edges)], 1)
+    bank = DefectBank([Shape(np.ones((3, 3), bool), 0), Shape(inside, 0, edges)], 1)
     shape = scale_shape(jitter_shape(bank[1], (0.7, 1.4), (-40, 40), rng), 0.9)
     assert shape.origin is not None and shape.origin.index == 1
     height, width = shape.mask.shape
@@ -418,15 +418,15 @@ def test_a_bank_with_an_empty_shape_is_refused_whatever_fills_its_last_byte_up(
     shapes = [Shape(np.zeros((h, w), bool), 0) for h, w in sizes]
     for index, shape in enumerate(shapes):
         shape.mask[(-1, -1) if last else (0, 0)] = index != empty
-    tensors = MaskBank(shapes, 1).to_tensors()
+    tensors = DefectBank(shapes, 1).to_tensors()
     ends = np.cumsum([-(-h * w // 8) for h, w in sizes])
     tensors["bits"][ends[empty] - 1] |= (1 << -(sizes[empty][0] * sizes[empty][1]) % 8) - 1  # no pixels of the shape
-    save_file(tensors, tmp_path / "masks.safetensors")
+    save_file(tensors, tmp_path / "defects.safetensors")
     with pytest.raises(ValueError, match="a shape is empty"):
-        MaskBank.load(tmp_path / "masks.safetensors", 1)
+        DefectBank.load(tmp_path / "defects.safetensors", 1)
     shapes[empty].mask[0, 0] = True
-    save_file(MaskBank(shapes, 1).to_tensors(), tmp_path / "masks.safetensors")
-    assert len(MaskBank.load(tmp_path / "masks.safetensors", 1)) == len(sizes)
+    save_file(DefectBank(shapes, 1).to_tensors(), tmp_path / "defects.safetensors")
+    assert len(DefectBank.load(tmp_path / "defects.safetensors", 1)) == len(sizes)
 
 
 def test_shapes_of_no_bank_have_no_origin() -> None:

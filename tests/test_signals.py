@@ -145,14 +145,16 @@ def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
 
 def test_saving_that_is_killed_leaves_whole_weights_or_none(weights: str, colour_weights: str, tmp_path: Path) -> None:
     expected = {
-        tuple((Path(folder) / file).read_bytes() for file in ("config.json", "model.safetensors", "masks.safetensors"))
+        tuple(
+            (Path(folder) / file).read_bytes() for file in ("config.json", "model.safetensors", "defects.safetensors")
+        )
         for folder in (weights, colour_weights)
     }
     out = tmp_path / "out" / "weights"
     for _ in range(2):
         kill_after(start(tmp_path, SAVING, weights, colour_weights, str(out)), random.uniform(0.05, 0.4))
         if out.exists():  # or it was killed between the two renames, and the one before is in a hidden folder
-            files = ("config.json", "model.safetensors", "masks.safetensors")
+            files = ("config.json", "model.safetensors", "defects.safetensors")
             assert tuple((out / file).read_bytes() for file in files) in expected
             DefectInpainter(find_weights(str(out))).network.parameters()
         else:

@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape, WeightsError
+from albu_gan import DefectBank, DefectInpainter, GANDefectInpaint, Shape, WeightsError
 
 MakeImage = Callable[..., np.ndarray]
 NAMES = ("pit", "scratch", "stain")
@@ -32,7 +32,7 @@ NAMES = ("pit", "scratch", "stain")
 def with_shapes(weights: str, folder: Path, shapes: list[Shape]) -> str:
     """Copy a weights folder and give it another mask bank."""
     shutil.copytree(weights, folder)
-    save_file(MaskBank(shapes, len(NAMES)).to_tensors(), folder / "masks.safetensors")
+    save_file(DefectBank(shapes, len(NAMES)).to_tensors(), folder / "defects.safetensors")
     return str(folder)
 
 
@@ -647,7 +647,7 @@ def test_defects_stay_near_where_their_shapes_were_seen(
 
 @pytest.mark.parametrize("name", ["magnetic-tile-v1", "bsdata-pitting-v1"])
 def test_bundled_weights_say_where_shapes_were_seen(name: str, make_image: MakeImage) -> None:
-    bank = DefectInpainter.from_pretrained(name).mask_bank
+    bank = DefectInpainter.from_pretrained(name).bank
     places = np.array([bank[index].centre_yx for index in range(len(bank))], np.float64)
     assert places.shape == (len(bank), 2) and len(np.unique(places, axis=0)) > len(bank) / 4
     pipeline = A.Compose([GANDefectInpaint(name, max_shift=0.05, p=1.0)], seed=0)

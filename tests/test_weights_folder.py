@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape, WeightsError
+from albu_gan import DefectBank, DefectInpainter, GANDefectInpaint, Shape, WeightsError
 from albu_gan.hub import find as hub
 from albu_gan.hub.find import find_weights, is_hub_name
 from albu_gan.hub.folder import (
+    BANK,
     CARD,
     CONFIG,
-    MASKS,
     MODEL,
     REQUIRED,
     WeightsConfig,
@@ -154,7 +154,7 @@ HEADERS: dict[str, bytes] = {
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("file", [MODEL, MASKS])
+@pytest.mark.parametrize("file", [MODEL, BANK])
 @pytest.mark.parametrize("data", HEADERS.values(), ids=HEADERS)
 def test_a_file_that_is_no_safetensors_file_is_refused_by_its_header(folder: Path, file: str, data: bytes) -> None:
     (folder / file).write_bytes(data)
@@ -162,7 +162,7 @@ def test_a_file_that_is_no_safetensors_file_is_refused_by_its_header(folder: Pat
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("file", [MODEL, MASKS])
+@pytest.mark.parametrize("file", [MODEL, BANK])
 @pytest.mark.parametrize(
     ("change", "word"), [(-1, "truncated"), (-200, "truncated"), (1, "oversized"), (9999, "oversized")]
 )
@@ -342,7 +342,7 @@ def put(name: str, index: Any, value: int) -> Damage:
     def change(tensors: dict[str, np.ndarray]) -> None:
         tensors[name][index] = value
 
-    return edit_tensors(MASKS, change)
+    return edit_tensors(BANK, change)
 
 
 BANKS: dict[str, tuple[Damage, str]] = {
@@ -352,30 +352,30 @@ BANKS: dict[str, tuple[Damage, str]] = {
     "has a shape larger than its bits": (put("size_hw", 0, 8000), "bytes of bits"),
     "has a class below 0": (put("class_index", 0, -1), "class"),
     "has a class too many": (put("class_index", 0, len(CLASSES)), "class"),
-    "has a bit too many": (edit_tensors(MASKS, lambda t: t.update(bits=np.append(t["bits"], np.uint8(1)))), "bits"),
-    "has a bit too few": (edit_tensors(MASKS, lambda t: t.update(bits=t["bits"][:-1])), "bits"),
+    "has a bit too many": (edit_tensors(BANK, lambda t: t.update(bits=np.append(t["bits"], np.uint8(1)))), "bits"),
+    "has a bit too few": (edit_tensors(BANK, lambda t: t.update(bits=t["bits"][:-1])), "bits"),
     "has an empty shape": (put("bits", slice(None), 0), "empty"),
-    "has no shapes": (edit_tensors(MASKS, lambda t: t.update({n: v[:0] for n, v in t.items()})), "there are none"),
+    "has no shapes": (edit_tensors(BANK, lambda t: t.update({n: v[:0] for n, v in t.items()})), "there are none"),
     "has a class for each shape but one": (
-        edit_tensors(MASKS, lambda t: t.update(class_index=t["class_index"][1:])),
+        edit_tensors(BANK, lambda t: t.update(class_index=t["class_index"][1:])),
         "disagree",
     ),
     "has three sides a shape": (
-        edit_tensors(MASKS, lambda t: t.update(size_hw=np.repeat(t["size_hw"], 2, axis=1)[:, :3])),
+        edit_tensors(BANK, lambda t: t.update(size_hw=np.repeat(t["size_hw"], 2, axis=1)[:, :3])),
         "disagree",
     ),
-    "misses a tensor": (edit_tensors(MASKS, lambda t: t.pop("edges")), "edges"),
-    "has a tensor too many": (edit_tensors(MASKS, lambda t: t.update(more=np.zeros(1))), "more"),
-    "has bits of another type": (edit_tensors(MASKS, lambda t: t.update(bits=t["bits"].astype(np.int64))), "'bits'"),
-    "has bits of another rank": (edit_tensors(MASKS, lambda t: t.update(bits=t["bits"][None])), "'bits'"),
-    "is a model": (lambda folder: shutil.copyfile(folder / MODEL, folder / MASKS) and None, "mask bank"),
+    "misses a tensor": (edit_tensors(BANK, lambda t: t.pop("edges")), "edges"),
+    "has a tensor too many": (edit_tensors(BANK, lambda t: t.update(more=np.zeros(1))), "more"),
+    "has bits of another type": (edit_tensors(BANK, lambda t: t.update(bits=t["bits"].astype(np.int64))), "'bits'"),
+    "has bits of another rank": (edit_tensors(BANK, lambda t: t.update(bits=t["bits"][None])), "'bits'"),
+    "is a model": (lambda folder: shutil.copyfile(folder / MODEL, folder / BANK) and None, "mask bank"),
 }
 
 
 @pytest.mark.parametrize(("damage", "word"), BANKS.values(), ids=BANKS)
 def test_a_mask_bank_that_cannot_be_is_refused_by_its_first_use(folder: Path, damage: Damage, word: str) -> None:
     damage(folder)
-    error_of(lambda: DefectInpainter.from_pretrained(str(folder)).mask_bank, folder / MASKS, word)
+    error_of(lambda: DefectInpainter.from_pretrained(str(folder)).bank, folder / BANK, word)
 
 
 def test_a_mask_bank_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -386,9 +386,9 @@ def test_a_mask_bank_comes_back_as_it_was_written(tmp_path: Path) -> None:
     ]
     for shape in shapes:
         shape.mask[0, 0] = True
-    save_file(MaskBank(shapes, 4).to_tensors(), tmp_path / MASKS)
-    check_safetensors(tmp_path / MASKS)
-    bank = MaskBank.load(tmp_path / MASKS, 4)
+    save_file(DefectBank(shapes, 4).to_tensors(), tmp_path / BANK)
+    check_safetensors(tmp_path / BANK)
+    bank = DefectBank.load(tmp_path / BANK, 4)
     assert len(bank) == len(shapes)
     assert bank.counts() == [sum(s.class_index == c for s in shapes) for c in range(4)]
     for index, shape in enumerate(shapes):
@@ -417,10 +417,10 @@ def test_half_precision_on_disk_is_float32_in_memory(folder: Path, dtype: torch.
 def test_no_change_of_a_header_raises_anything_else_than_our_error(
     weights: str, tmp_path: Path, edits: list[tuple[int, int]], drop: int
 ) -> None:
-    data = bytearray((Path(weights) / MASKS).read_bytes())
+    data = bytearray((Path(weights) / BANK).read_bytes())
     for position, value in edits:
         data[position % len(data)] = value
-    path = tmp_path / MASKS
+    path = tmp_path / BANK
     path.write_bytes(bytes(data[: len(data) - drop]))
     try:
         check_safetensors(path)
@@ -428,7 +428,7 @@ def test_no_change_of_a_header_raises_anything_else_than_our_error(
         assert str(path) in str(err)
         return
     try:
-        MaskBank.load(path, len(CLASSES))
+        DefectBank.load(path, len(CLASSES))
     except ValueError as err:
         assert str(path) in str(err)
 
@@ -489,7 +489,7 @@ def test_a_folder_may_be_named_in_every_usual_way(
 @pytest.fixture
 def parts(folder: Path) -> tuple[Any, ...]:
     """What `write_folder` takes after a path."""
-    return (read_folder(folder, "w").config, load_file(folder / MODEL), load_file(folder / MASKS), "# a test\n")
+    return (read_folder(folder, "w").config, load_file(folder / MODEL), load_file(folder / BANK), "# a test\n")
 
 
 def test_a_written_folder_is_the_folder_that_was_read(folder: Path, parts: tuple[Any, ...], tmp_path: Path) -> None:

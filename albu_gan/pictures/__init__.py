@@ -6,6 +6,7 @@ from albu_gan.pictures.demo import (
     contact_sheet,
     read_image,
     sample_images,
+    surfaces_of,
 )
 from albu_gan.pictures.sheet import (
     around,
@@ -28,6 +29,7 @@ __all__ = [
     "png_bytes",
     "read_image",
     "sample_images",
+    "surfaces_of",
     "to_rgb",
     "write_png",
 ]

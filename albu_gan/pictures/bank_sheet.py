@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import cv2
@@ -23,24 +23,33 @@ LEAST_CONTEXT = 20  # pixels
 Surface = tuple[np.ndarray, "np.ndarray | None"]
 
 
-def bank_sheet(painter: DefectInpainter, surfaces: Sequence[Surface], seed: int = 0) -> np.ndarray:
+def bank_sheet(
+    painter: DefectInpainter,
+    surfaces: Sequence[Surface],
+    seed: int = 0,
+    of_class: Mapping[int, Sequence[Surface]] | None = None,
+) -> np.ndarray:
     """Paint some defects of each class of a bank into some images.
 
     Args:
         painter: with appearances.
         surfaces: (H, W) or (H, W, C) uint8 images, each with (H, W) bool, True where nothing may be painted, or None.
         seed: same seed, same sheet.
+        of_class: surfaces for a class index, in place of `surfaces`; a class without any is not shown.
 
     Returns:
         (H, W, 3) uint8 RGB, one row a defect: the real one, the place with the mask, relit, and three variations.
     """
     rng = np.random.default_rng(seed)
     classes = [index for index, count in enumerate(painter.bank.counts()) if count]
+    if of_class is not None:
+        classes = [index for index in classes if of_class.get(index)]
     count = min(max(MIN_ROWS, len(classes)), MAX_ROWS)
     rows = []
     for number in range(count):
         class_index = classes[number % len(classes)]
-        row = _row(painter, class_index, surfaces, number, rng)
+        own = surfaces if of_class is None else of_class[class_index]
+        row = _row(painter, class_index, own, number, rng)
         if row is not None:
             rows.append(row)
     return grid(rows or [[np.zeros((*CELL_HW, 3), np.uint8)]], CELL_HW, TITLES)

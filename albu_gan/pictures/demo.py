@@ -37,6 +37,14 @@ def sample_images(gray: bool = False) -> list[np.ndarray]:
     return [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images] if gray else images
 
 
+def surfaces_of(class_name: str) -> list[tuple[np.ndarray, None]]:
+    """Return the samples of the surface that a class of `surfaces-v1` lies on, gray ones with one channel."""
+    paths = sorted(SAMPLES.glob("*.jpg"))
+    kinds = {path.stem.rpartition("-")[0] for path in paths}
+    kind = next((kind for kind in kinds if class_name.startswith(kind.replace("-", " ") + " ")), None)
+    return [(read_image_file(path), None) for path in paths if path.stem.rpartition("-")[0] == kind]
+
+
 def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB.
 

@@ -22,7 +22,7 @@ from training.benchmark.claims import claim
 from training.benchmark.folds import Fold
 from training.card import model_card
 from training.gan.dcgan.folder import load_dcgan
-from training.gan.export import build_mask_bank
+from training.gan.export import build_shape_bank
 
 WAIT_SECONDS = 5.0  # between looks at a painter that another process trains
 
@@ -178,7 +178,7 @@ def adopt(name: str, fold: Fold, dataset: DefectDataset, path: Path) -> None:
     """Copy given weights, with the shapes of the fold's training groups in place of their own."""
     given = find_weights(name)
     check_painter(given, fold, dataset, given=True)
-    bank = build_mask_bank(dataset, fold.select(dataset.records, "train"))
+    bank = build_shape_bank(dataset, fold.select(dataset.records, "train"))
     training = {**given.config.training, "shapes": dict(zip(dataset.class_names, bank.counts(), strict=True))}
     described = replace(given.config, training={**training, "shapes_of_groups": list(fold.train)})
     card = given.path / CARD

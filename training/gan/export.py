@@ -44,7 +44,7 @@ def export_weights(
         provenance: what the run says of itself: name, licence of the weights, images_seen, steps, minutes.
     """
     seen = [*split.select(dataset.records, "train"), *split.select(dataset.records, "validation")]
-    bank = build_mask_bank(dataset, seen)
+    bank = build_shape_bank(dataset, seen)
     described = WeightsConfig(
         generator.config,
         dataset.class_names,
@@ -99,13 +99,13 @@ class Found:
     left: int
 
 
-def build_mask_bank(dataset: DefectDataset, records: Sequence[Record]) -> DefectBank:
+def build_shape_bank(dataset: DefectDataset, records: Sequence[Record]) -> DefectBank:
     """Collect every connected shape of the records, and which borders of its image it touches."""
     return DefectBank([found.shape for found in find_shapes(dataset, records)], len(dataset.class_names))
 
 
 def find_shapes(dataset: DefectDataset, records: Sequence[Record]) -> list[Found]:
-    """Find what `build_mask_bank` collects, in the order of the bank."""
+    """Find what `build_shape_bank` collects, in the order of the bank."""
     shapes: dict[int, list[Found]] = {index: [] for index in range(len(dataset.class_names))}
     for record in records:
         if record.classes:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from albu_gan.data import DataError, DefectDataset, Record
 from albu_gan.defects import Shape
-from training.gan.export import build_mask_bank
+from training.gan.export import build_shape_bank
 from training.windows import DefectWindow, brighten, flip, jitter_crop
 
 FIT = 0.8  # largest share of the window's side that a shape spans; the rest is left for shifts
@@ -115,7 +115,7 @@ def cut_shapes(dataset: DefectDataset, records: Sequence[Record]) -> list[tuple[
         by_group[record.group].append(record)
     shapes = []
     for group, members in by_group.items():
-        bank = build_mask_bank(dataset, members)
+        bank = build_shape_bank(dataset, members)
         shapes += [(group, bank[index]) for index in range(len(bank))]
     return shapes
 
