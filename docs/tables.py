@@ -43,7 +43,9 @@ def benefit(name: str = "magnetic-tile") -> str:
 
 def generators() -> str:
     """How long the training of a fold's generator takes, from the runs in docs/benchmark."""
-    runs = [_read(path) for folder in ("magnetic-tile", "bsdata") for path in sorted((BENCHMARK / folder).glob("*.json"))]
+    runs = [
+        _read(path) for folder in ("magnetic-tile", "bsdata") for path in sorted((BENCHMARK / folder).glob("*.json"))
+    ]
     trained = [run["painter"] for run in runs if run.get("painter", {}).get("minutes")]
     minutes = [painter["minutes"] for painter in trained]
     hardware = "; ".join(sorted({painter["hardware"] for painter in trained}))

@@ -21,12 +21,12 @@ ORDER = (
 )
 HEAD = """# Gallery
 
-Every picture is made by a script in `docs/gallery`, with the weights and the sample images of the package. Its main lines can be folded out;
-`python docs/gallery/latents.py` makes the first picture again. No seed was searched for.
+Every picture is made by a script in `docs/gallery`, with the weights and the sample images of the package. Its main
+lines can be folded out; `python docs/gallery/latents.py` makes the first picture again. No seed was searched for.
 
 *Photographs: crops of BSData (T. Schlagenhauf, M. Landwehr 2021, <https://doi.org/10.5445/IR/1000129520>), CC BY-SA
-4.0; the pictures are under the same licence. No weights were trained on them. The ground steel that `magnetic-tile-v1` paints on is
-computed from random numbers (`docs/figures/ground_surface.py`).*
+4.0; the pictures are under the same licence. No weights were trained on them. The ground steel that
+`magnetic-tile-v1` paints on is computed from random numbers (`docs/figures/ground_surface.py`).*
 """
 
 
