@@ -245,7 +245,7 @@ def test_the_report_fills_a_page_and_draws_the_plots(
     assert f"| 50% | `none` | 1 | {results(finished)['none']['summary']['mean_dice']:.3f} | - | " in benefit_table(
         finished
     )
-    for name in ("benchmark-curves.png", "benchmark-differences.png"):
+    for name in ("benchmark-curves.webp", "benchmark-differences.webp"):
         assert (tmp_path / "images" / name).stat().st_size > 5000
     assert main(command) == 0 and page.read_text() == text
     page.write_text("# Page\n")

@@ -263,11 +263,11 @@ def test_bundled_weights_are_small_sound_and_say_where_they_come_from(name: str)
     card = (folder.path / "README.md").read_text(encoding="utf-8")
     for group in training["held_out_groups"]:
         assert group in card
-    for word in (training["source"], training["licence"], f"{training['steps']:,}", "preview.png"):
+    for word in (training["source"], training["licence"], f"{training['steps']:,}", "preview.jpg"):
         assert word in card
     for metrics in folder.config.metrics["classes"].values():
         assert f"{metrics['contrast_reached']:.0%}" in card
-    assert (folder.path / "preview.png").is_file()
+    assert (folder.path / "preview.jpg").is_file()
     assert json.loads((folder.path / "config.json").read_text())["metrics"] == folder.config.metrics
 
 

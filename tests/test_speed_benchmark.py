@@ -168,7 +168,7 @@ def test_the_quick_run_measures_everything_and_writes_a_page(tmp_path: Path) -> 
     assert main(["--quick", "--out", str(out)]) == 0
     assert {path.name for path in out.iterdir()} == {
         "speed.json",
-        *(f"speed-{name}.png" for name in ("calls", "stages", "loader", "growth")),
+        *(f"speed-{name}.webp" for name in ("calls", "stages", "loader", "growth")),
     }
     page.write_text(EMPTY_PAGE, encoding="utf-8")
     assert main(["report", "--results", str(out), "--page", str(page)]) == 0

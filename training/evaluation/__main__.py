@@ -20,7 +20,7 @@ from tqdm import tqdm
 from albu_gan.demo import contact_sheet
 from albu_gan.hub import find_weights
 from albu_gan.inpainter import DefectInpainter
-from albu_gan.sheet import grid, outline, write_png
+from albu_gan.sheet import grid, outline, write_picture, write_png
 from albu_gan.weights_folder import CARD, CONFIG, WeightsError, WeightsFolder
 from training.atomic import write_json, write_text
 from training.card import PICTURE, model_card
@@ -172,7 +172,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
     page = write_page(arguments.out, str(config.training.get("name", folder.name)), metrics, captions)
     if arguments.write_card:
         described = dataclasses.replace(config, metrics=metrics)
-        write_png(folder.path / PICTURE, contact_sheet([painter], seed=arguments.seed))
+        write_picture(folder.path / PICTURE, contact_sheet([painter], seed=arguments.seed))
         write_json(folder.path / CONFIG, described.to_dict())
         write_text(folder.path / CARD, model_card(described, picture=True))
     print(page)

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 
 from albu_gan.hub import find_weights
 from albu_gan.masks import MaskBank
-from albu_gan.weights_folder import CARD, MASKS, MODEL, WeightsError, write_folder
+from albu_gan.weights_folder import CARD, MASKS, MODEL, PICTURE_SUFFIXES, WeightsError, write_folder
 from training.card import model_card
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.dcgan.sample import sample_shapes
@@ -69,5 +69,7 @@ def extend_bank(weights: str, dcgan_folder: Path, out: Path, per_class: int, see
     )
     card = source.path / CARD
     text = card.read_text(encoding="utf-8") if card.is_file() else model_card(described)
-    pictures = {path.name: path.read_bytes() for path in sorted(source.path.glob("*.png"))}
+    pictures = {
+        path.name: path.read_bytes() for path in sorted(source.path.iterdir()) if path.suffix in PICTURE_SUFFIXES
+    }
     write_folder(out, described, load_file(source.path / MODEL), extended.to_tensors(), text, pictures)
