@@ -1,11 +1,9 @@
 """albu-gan: paint convincing defects into training images, as an Albumentations transform."""
 
 from albu_gan.batch import BatchDefectInpaint
-from albu_gan.hub import bundled_names
-from albu_gan.inpainter import DefectInpainter
-from albu_gan.masks import MaskBank, Shape
+from albu_gan.defects import DefectInpainter, MaskBank, Shape
+from albu_gan.hub import WeightsError, bundled_names
 from albu_gan.transform import GANDefectInpaint
-from albu_gan.weights_folder import WeightsError
 
 __version__ = "0.1.0"
 

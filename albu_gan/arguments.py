@@ -139,6 +139,24 @@ def class_integers(
     return {key: int(v) for key, v in value.items()}
 
 
+def box_labels(value: Any, classes: Sequence[str], known: Sequence[str]) -> dict[str, Any] | None:
+    """Return {class: label or {field: label}} that covers every painted class, or None."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise ValueError(f"bbox_labels must be {{class: label}}, got {value!r}")
+    require_known("bbox_labels", value, known)
+    require_covered("bbox_labels", value, classes)
+    return dict(value)
+
+
+def key(name: str, value: Any) -> str | None:
+    """Return the name of a target, or None."""
+    if value is not None and (not isinstance(value, str) or not value):
+        raise ValueError(f"{name} must be the name of a target or None, got {value!r}")
+    return value
+
+
 def require_centres(max_shift: float, has_centres: bool, weights: str) -> None:
     """Raise if defects are to lie near where their shapes were seen, and the weights do not say where that was."""
     if max_shift < 1 and not has_centres:

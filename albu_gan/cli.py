@@ -16,15 +16,13 @@ import numpy as np
 from tqdm import tqdm
 
 from albu_gan.app.launch import add_arguments as add_app_arguments
-from albu_gan.demo import contact_sheet, read_image
+from albu_gan.data import MAX_MEGAPIXELS, check_header
+from albu_gan.data import read_image as read_image_file
+from albu_gan.defects import DefectInpainter
 from albu_gan.generate.command import add_backend, add_generate
-from albu_gan.hub import bundled_names, find_weights
-from albu_gan.image_files import MAX_MEGAPIXELS, check_header
-from albu_gan.image_files import read_image as read_image_file
-from albu_gan.inpainter import DefectInpainter
-from albu_gan.sheet import write_picture, write_png
+from albu_gan.hub import MODEL, WeightsFolder, bundled_names, find_weights, window_text
+from albu_gan.pictures import contact_sheet, read_image, write_picture, write_png
 from albu_gan.transform import GANDefectInpaint
-from albu_gan.weights_folder import MODEL, WeightsFolder, window_text
 
 DEFAULT_WEIGHTS = "magnetic-tile-v1"
 

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import os
-import random
-import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import albumentations as A
-import numpy as np
 from albumentations.core.transforms_interface import BaseTransformInitSchema
 from albumentations.core.type_definitions import Targets
 
 from albu_gan import arguments
-from albu_gan.compositing import Patch, paste
+from albu_gan.defects import DefectInpainter, DefectSampler, class_probabilities
 from albu_gan.hub import find_weights, is_hub_name
-from albu_gan.inpainter import DefectInpainter, check_image
-from albu_gan.labels import Forbidden, channel_value, check_mask, fitting_value, patch_box, write_labels
-from albu_gan.onnx_backend import check_backend
-from albu_gan.sampling import DefectSampler, class_probabilities
-
-#: AlbumentationsX replaced the sampling hooks of Albumentations 2.0.8 by `sample_parameters`.
-HAS_SAMPLING_CONTEXT = hasattr(A.DualTransform, "sample_parameters")
+from albu_gan.painting.onnx_backend import check_backend
+from albu_gan.targets import PaintedTargets, SampleTargets
 
 
-class GANDefectInpaint(A.DualTransform):
+class GANDefectInpaint(PaintedTargets):
     """Paint new defects into an image with a GAN, and label them.
 
     A mask is drawn from a bank of real defect shapes (or invented), placed where it may go, and a generator that sees
@@ -89,8 +79,7 @@ class GANDefectInpaint(A.DualTransform):
 
     Examples:
         >>> import albumentations as A
-        >>> import numpy as np
-        >>> from albu_gan import GANDefectInpaint
+        >>>         >>> from albu_gan import GANDefectInpaint
         >>> transform = A.Compose([GANDefectInpaint(p=1.0)], seed=1)
         >>> image = np.full((200, 300), 120, np.uint8)
         >>> result = transform(image=image, mask=np.zeros((200, 300), np.uint8))
@@ -155,9 +144,7 @@ class GANDefectInpaint(A.DualTransform):
         self.mask_values, self.mask_channels = mask_values, mask_channels
         self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
         self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
-        if region_key is not None and (not isinstance(region_key, str) or not region_key):
-            raise ValueError(f"region_key must be the name of a target or None, got {region_key!r}")
-        self.region_key = region_key
+        self.region_key = arguments.key("region_key", region_key)
         self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
         self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
         self.bbox_labels = bbox_labels
@@ -221,12 +208,7 @@ class GANDefectInpaint(A.DualTransform):
         self.mask_channels = arguments.class_integers("mask_channels", self.mask_channels, painted, known)
         labels = {name: (self.mask_values or {}).get(name, known.index(name) + 1) for name in painted}
         arguments.require_not_ignored(self.ignore_value, labels)
-        if self.bbox_labels is not None:
-            if not isinstance(self.bbox_labels, Mapping):
-                raise ValueError(f"bbox_labels must be {{class: label}}, got {self.bbox_labels!r}")
-            arguments.require_known("bbox_labels", self.bbox_labels, known)
-            arguments.require_covered("bbox_labels", self.bbox_labels, painted)
-            self.bbox_labels = dict(self.bbox_labels)
+        self.bbox_labels = arguments.box_labels(self.bbox_labels, painted, known)
         arguments.require_centres(self.max_shift, inpainter.folder.has_centres, inpainter.folder.name)
         self._inpainter = inpainter
         self.weights = inpainter.folder.name
@@ -236,61 +218,6 @@ class GANDefectInpaint(A.DualTransform):
             self._attach(DefectInpainter(find_weights(self.weights), self.device, self.backend))
             assert self._inpainter is not None
         return self._inpainter
-
-    if HAS_SAMPLING_CONTEXT:
-
-        def sample_parameters(self, params: Any, data: Any, targets: Any, sampling: Any) -> Any:
-            """Decide and paint everything once (AlbumentationsX, which also follows workers and pickles no draws)."""
-            from albumentations.core.transform_params import SampledParams  # type: ignore[import-not-found]
-
-            return SampledParams(params=self.plan(data, sampling.random_generator))
-
-    else:
-
-        def __getstate__(self) -> dict[str, Any]:
-            # The last call's patches would make every pickle megabytes large.
-            return {**self.__dict__, "params": {}}
-
-        def set_random_seed(self, seed: int | None) -> None:
-            """Seed both generators; a seed set in a DataLoader worker is not replaced by the worker's."""
-            super().set_random_seed(seed)
-            self._seeded_in = os.getpid()
-
-        def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
-            """Take over both generators; those set in a DataLoader worker are not replaced by the worker's."""
-            super().set_random_state(random_generator, py_random)
-            self._seeded_in = os.getpid()
-
-        def __call__(self, *args: Any, force_apply: bool = False, **kwargs: Any) -> Any:
-            """Apply the transform to named targets."""
-            self._follow_worker()
-            return super().__call__(*args, force_apply=force_apply, **kwargs)
-
-        def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-            """Decide and paint everything once; `apply*` only paste."""
-            return self.plan(data, self.random_generator)
-
-    def _follow_worker(self) -> None:
-        """Reseed in a DataLoader worker that its user did not seed: Albumentations 2.0.8 repeats its streams there."""
-        if self._seeded_in == os.getpid():
-            return
-        loader = sys.modules.get("torch.utils.data")
-        info = loader.get_worker_info() if loader is not None else None
-        if info is None and self.seed is not None:
-            self._seeded_in = os.getpid()
-            return
-        own = [int(v) for v in self.random_generator.integers(2**32, size=4)]
-        entropy = [*own, info.seed % 2**64 if info is not None else random.SystemRandom().getrandbits(64)]
-        generator = np.random.default_rng(entropy)
-        self.py_random = random.Random(int(generator.integers(2**63)))
-        self.random_generator = generator
-        self._seeded_in = os.getpid()  # last, or another thread would draw from the generators that came along
-
-    def plan(self, data: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-        """Draw, place and paint all defects of one sample."""
-        image = self._check(data)
-        patches = self._sampler().patches(image, self._forbidden(data, image.shape[:2]), rng)
-        return {"patches": patches, "image_hw": image.shape[:2]}
 
     def _sampler(self) -> DefectSampler:
         painter = self._painter()
@@ -306,214 +233,15 @@ class GANDefectInpaint(A.DualTransform):
             self.max_shift,
         )
 
-    def _check(self, data: Mapping[str, Any]) -> np.ndarray:
-        """Check every target that will be changed; return the image that conditions the network."""
-        primary: np.ndarray | None = None
-        for key, frame in self._frames(data):
-            check_image(frame)
-            _check_scale(key, frame)
-            primary = frame if primary is None else primary
-            if frame.shape[:2] != primary.shape[:2]:
-                raise ValueError(
-                    f"{key} is {frame.shape[:2]}, the image that is painted first is {primary.shape[:2]}; all images "
-                    "of a sample receive the same defects, so resize them to one height and width"
-                )
-        if primary is None:
-            raise ValueError("GANDefectInpaint needs an image: pass image=, images= or volume=")
+    def _sample_targets(self) -> SampleTargets:
         names = self._painter().class_names
-        painted = arguments.class_list(self.classes, names)
-        for key, mask in self._masks(data):
-            check_mask(key, mask, primary.shape[:2])
-            if mask.ndim == 3 and mask.shape[2] > 1:
-                self._channels_for(key, mask.shape[2])
-            else:
-                for name in painted:
-                    fitting_value(self._values()[names.index(name)], mask.dtype)
-        return primary
-
-    def _frames(self, data: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-        """Every (H, W[, C]) image that will be painted, the one that conditions the network first."""
-        for key, kind in self._present(data, {"image", "images", "volume", "volumes"}):
-            frames = [data[key]] if kind == "image" else list(data[key])
-            frames = [slice_ for volume in frames for slice_ in volume] if kind == "volumes" else frames
-            for index, frame in enumerate(frames):
-                yield (key if kind == "image" else f"{key}[{index}]"), frame
-
-    def _present(self, data: Mapping[str, Any], kinds: set[str]) -> Iterator[tuple[str, str]]:
-        """Keys of `data` whose target is among `kinds`, with the target, standard names first."""
-        for key in sorted(data, key=lambda k: (k not in kinds, k)):
-            kind = self._additional_targets.get(key, key)
-            if kind in kinds and key != self.region_key and data[key] is not None:
-                yield key, kind
-
-    def _masks(self, data: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-        """Every (H, W[, C]) mask that will be labelled."""
-        for key, kind in self._present(data, {"mask", "masks", "mask3d", "masks3d"}):
-            layers = [data[key]] if kind == "mask" else list(data[key])
-            layers = [layer for stack in layers for layer in stack] if kind == "masks3d" else layers
-            for index, layer in enumerate(layers):
-                yield (key if kind == "mask" else f"{key}[{index}]"), layer
-
-    def _channels_for(self, key: str, count: int) -> list[int]:
-        """Channel of each class index in a mask of `count` channels."""
-        names = self._painter().class_names
-        if self.mask_channels is not None:
-            channels = [self.mask_channels.get(name, -1) for name in names]
-            if max(channels) >= count:
-                raise ValueError(
-                    f"{key} has {count} channels, mask_channels={self.mask_channels} needs {max(channels) + 1}; "
-                    "give a mask with more channels, or other channels"
-                )
-            return channels
-        if count != len(names):
-            example = {name: min(i, count - 1) for i, name in enumerate(names)}
-            raise ValueError(
-                f"{key} has {count} channels, the weights have {len(names)} classes; say where each class goes, "
-                f"for example mask_channels={example}"
-            )
-        return list(range(count))
-
-    def _forbidden(self, data: Mapping[str, Any], image_hw: tuple[int, int]) -> Forbidden:
-        """Where nothing may be painted."""
-        region: np.ndarray | None = None
-        if self.region_key is not None:
-            region = data.get(self.region_key)
-            if region is None:
-                raise ValueError(
-                    f"region_key={self.region_key!r} but no such target was passed; call with {self.region_key}=mask "
-                    f"and build A.Compose(..., additional_targets={{{self.region_key!r}: 'mask'}})"
-                )
-            if self._additional_targets.get(self.region_key, "mask") != "mask":
-                raise ValueError(
-                    f"region_key={self.region_key!r} must be a target of type mask, it is declared as "
-                    f"{self._additional_targets[self.region_key]!r}; declare {{{self.region_key!r}: 'mask'}}"
-                )
-            check_mask(self.region_key, region, image_hw)
-        return Forbidden([mask for _, mask in self._masks(data)], region, self.ignore_value, self.avoid_existing)
-
-    def apply_with_params(self, params: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Paste into every target but the region."""
-        if self.region_key is None or self.region_key not in kwargs:
-            return dict(super().apply_with_params(params, *args, **kwargs))
-        region = kwargs.pop(self.region_key)
-        return {**super().apply_with_params(params, *args, **kwargs), self.region_key: region}
-
-    def apply(
-        self,
-        img: np.ndarray,
-        patches: tuple[Patch, ...] = (),
-        image_hw: tuple[int, int] | None = None,
-        **params: Any,
-    ) -> np.ndarray:
-        """Return a painted copy of one image."""
-        if image_hw is not None and img.shape[:2] != tuple(image_hw):
-            raise ValueError(
-                f"these defects were painted for an image of {tuple(image_hw)}, got {img.shape[:2]}; "
-                "replay them on an image of the same size"
-            )
-        painted = np.array(img, order="C")
-        for patch in patches:
-            paste(painted, patch)
-        return painted
-
-    def apply_to_mask(self, mask: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
-        """Return a labelled copy of one mask."""
-        many = mask.ndim == 3 and mask.shape[2] > 1
-        channels = self._channels_for("mask", mask.shape[2]) if many else None
-        return write_labels(mask, patches, self._values(), channels, self.ignore_value)
-
-    def apply_to_masks(self, masks: Any, patches: tuple[Patch, ...] = (), **params: Any) -> Any:
-        """Label each of several masks: index masks, or one a channel if `mask_channels` is given."""
-        layers = list(masks)
-        if self.mask_channels is None or any(layer.ndim == 3 and layer.shape[2] > 1 for layer in layers):
-            labelled = [self.apply_to_mask(layer, patches=patches) for layer in layers]
-        else:
-            channels = self._channels_for("masks", len(layers))
-            names = self._painter().class_names
-            high = max(channel_value(layer, self.ignore_value) for layer in layers)
-            labelled = [
-                write_labels(layer, [p for p in patches if channels[p.class_index] == i], [high] * len(names), None)
-                for i, layer in enumerate(layers)
-            ]
-        return labelled if isinstance(masks, (list, tuple)) else np.stack(labelled) if labelled else masks
-
-    def apply_to_mask3d(self, mask3d: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
-        """Label every slice of a volume's mask."""
-        return np.stack([self.apply_to_mask(layer, patches=patches) for layer in mask3d])
-
-    def apply_to_masks3d(self, masks3d: np.ndarray, patches: tuple[Patch, ...] = (), **params: Any) -> np.ndarray:
-        """Label every slice of several volumes' masks."""
-        return np.stack([self.apply_to_mask3d(mask3d, patches=patches) for mask3d in masks3d])
-
-    def _values(self) -> list[int]:
-        """Value of each class index in a mask of one channel."""
-        names = self._painter().class_names
-        given = self.mask_values or {}
-        return [given.get(name, index + 1) for index, name in enumerate(names)]
-
-    def apply_to_keypoints(self, keypoints: np.ndarray, **params: Any) -> np.ndarray:
-        """Return the keypoints: painting moves nothing."""
-        return keypoints
-
-    def apply_to_bboxes(
-        self,
-        bboxes: np.ndarray,
-        patches: tuple[Patch, ...] = (),
-        image_hw: tuple[int, int] = (1, 1),
-        **params: Any,
-    ) -> np.ndarray:
-        """Return the boxes, with one more a defect if `bbox_labels` is given."""
-        if self.bbox_labels is None or not patches:
-            return bboxes
-        names = self._painter().class_names
-        boxes = np.array([patch_box(patch, image_hw) for patch in patches], np.float32)
-        labels = self._box_labels([self.bbox_labels[names[patch.class_index]] for patch in patches], bboxes)
-        added = np.hstack([boxes, labels]).astype(np.float32)
-        if bboxes.size == 0:
-            return added
-        if bboxes.shape[1] != added.shape[1]:
-            raise ValueError(
-                f"boxes have {bboxes.shape[1] - 4} labels each, bbox_labels gives {added.shape[1] - 4}; "
-                "give one {field: label} for each label field"
-            )
-        return np.vstack([bboxes, added])
-
-    def _box_labels(self, labels: list[Any], bboxes: np.ndarray) -> np.ndarray:
-        """Encode labels as Albumentations encoded those of the existing boxes: (N, number of label fields)."""
-        processor: Any = self.get_processor("bboxes")
-        fields = list(processor.params.label_fields or []) if processor is not None else []
-        columns = []
-        for field in fields:
-            values = [label[field] if isinstance(label, Mapping) and field in label else label for label in labels]
-            if any(isinstance(value, Mapping) for value in values):
-                raise ValueError(f"bbox_labels has no label for the label field {field!r}; the fields are {fields}")
-            known = processor.label_manager.metadata["bboxes"].get(field)
-            if known is not None and known.is_numerical != all(isinstance(value, (int, float)) for value in values):
-                raise ValueError(
-                    f"label field {field!r} holds {'numbers' if known.is_numerical else 'strings'}, bbox_labels gives "
-                    f"{values[0]!r}; use the same kind in both"
-                )
-            if known is not None and known.dtype is not None and known.dtype.kind == "U":
-                known.dtype = np.result_type(known.dtype, np.asarray(values))  # or a longer label would be cut off
-            columns.append(np.asarray(processor.label_manager.process_field("bboxes", field, values)).reshape(-1, 1))
-        if columns:
-            return np.hstack(columns).astype(np.float32)
-        inline = bboxes.shape[1] - 4 if bboxes.ndim == 2 and bboxes.size else 1
-        if inline == 0:
-            return np.empty((len(labels), 0), np.float32)
-        if not all(isinstance(label, (int, float)) for label in labels):
-            raise ValueError(
-                f"labels inside the boxes are numbers, bbox_labels gives {labels[0]!r}; "
-                "use numbers, or label_fields in BboxParams"
-            )
-        return np.array(labels, np.float32).reshape(-1, 1)
-
-
-def _check_scale(key: str, frame: np.ndarray) -> None:
-    """Raise if a float image is plainly not in [0, 1]; what interpolation overshoots is let pass."""
-    sparse = frame[::8, ::8]
-    if frame.dtype == np.float32 and (sparse.max() > 1.5 or sparse.min() < -0.5):
-        raise ValueError(
-            f"{key} must hold float32 in [0, 1], got values from {sparse.min():g} to {sparse.max():g}; divide by 255, "
-            "or put GANDefectInpaint before A.Normalize"
+        return SampleTargets(
+            self._additional_targets,
+            names,
+            arguments.class_list(self.classes, names),
+            self.mask_values,
+            self.mask_channels,
+            self.avoid_existing,
+            self.ignore_value,
+            self.region_key,
         )

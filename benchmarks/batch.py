@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from albu_gan import BatchDefectInpaint, DefectInpainter
-from albu_gan.batch_draws import BatchSampler, Places, PreparedShapes
-from albu_gan.compositing import paste
-from albu_gan.inpainter import Draw
-from albu_gan.sampling import DefectSampler, class_probabilities
+from albu_gan.batch import BatchSampler, Places, PreparedShapes
+from albu_gan.defects import DefectSampler, class_probabilities
+from albu_gan.painting import Draw, paste
 from benchmarks.cases import painting, size_name, surface
 from benchmarks.environment import environment
 from benchmarks.timing import interleaved, milliseconds, ratio, summary

@@ -13,12 +13,9 @@ import numpy as np
 import torch
 
 from albu_gan import DefectInpainter, GANDefectInpaint
-from albu_gan.compositing import choose_window, paste
+from albu_gan.defects import DefectSampler, MaskBank, Painter, write_labels
 from albu_gan.generators import GeneratorConfig, build_generator
-from albu_gan.inpainter import Draw
-from albu_gan.labels import write_labels
-from albu_gan.masks import MaskBank
-from albu_gan.sampling import DefectSampler, Painter
+from albu_gan.painting import Draw, choose_window, paste
 from benchmarks.cases import BACKENDS, Case, copy, image_cases, painting, seeded, surface
 from benchmarks.settings import Settings
 from benchmarks.timing import interleaved, milliseconds, ratio, ratios

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from albu_gan import DefectInpainter, GANDefectInpaint
-from albu_gan.sampling import DefectSampler
+from albu_gan.defects import DefectSampler
 from benchmarks.cases import image_cases, painting, seeded
 from benchmarks.settings import Settings
 from benchmarks.timing import WARM_UP, Summary, steady_memory, summary

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.shapes import Shape
 from albu_gan.generators import GeneratorConfig, build_generator
-from albu_gan.masks import MaskBank, Shape
-from albu_gan.weights_folder import WeightsConfig, write_folder
+from albu_gan.hub.folder import WeightsConfig, write_folder
 
 CLASSES = ("pit", "scratch", "stain")
 

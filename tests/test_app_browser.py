@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import pytest
 
-from albu_gan.demo import SAMPLES, read_image
+from albu_gan.pictures.demo import SAMPLES, read_image
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome

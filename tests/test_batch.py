@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from albu_gan import BatchDefectInpaint, DefectInpainter, GANDefectInpaint, batch_draws
-from albu_gan.batch_draws import PREPARED, REUSE, Placed, Places, PreparedShapes
-from albu_gan.compositing import Window, contrast, extract, paste, patch_residual
-from albu_gan.hub import find_weights
-from albu_gan.inpainter import Draw
-from albu_gan.masks import Shape
-from albu_gan.tensor_windows import Outline, Pixels, contrasts, extract_windows, residual_at
+from albu_gan import BatchDefectInpaint, DefectInpainter, GANDefectInpaint
+from albu_gan.batch import draws as batch_draws
+from albu_gan.batch.draws import PREPARED, REUSE, Placed, Places, PreparedShapes
+from albu_gan.batch.windows import Outline, Pixels, contrasts, extract_windows, residual_at
+from albu_gan.defects.shapes import Shape
+from albu_gan.hub.find import find_weights
+from albu_gan.painting.compositing import contrast, paste
+from albu_gan.painting.draw import Draw
+from albu_gan.painting.windows import Window, extract, patch_residual
 
 WEIGHTS = "magnetic-tile-v1"
 SIZE = (256, 320)

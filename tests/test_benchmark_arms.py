@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape
-from albu_gan.compositing import contrast, paste
-from albu_gan.hub import find_weights
-from albu_gan.inpainter import Draw
-from albu_gan.masks import jitter_shape
-from albu_gan.placement import starts
+from albu_gan.data import DefectDataset, open_dataset
+from albu_gan.defects.placement import starts
+from albu_gan.defects.shapes import jitter_shape
+from albu_gan.hub.find import find_weights
+from albu_gan.painting.compositing import contrast, paste
+from albu_gan.painting.draw import Draw
 from tests.benchmark_data import PATTERN, write_parts
 from training.benchmark.arms import OneOf, Paint, PaintShapes, ReplaceByPair, build_painting, gan_transform
 from training.benchmark.donors import MARGIN, CopyPaste, Donor, FixedLatent, Peer, Poisson, cut_donors
 from training.benchmark.images import ImageStore
 from training.benchmark.perlin import PerlinTexture, perlin_noise
 from training.benchmark.settings import BenchmarkConfig
-from training.datasets import DefectDataset, open_dataset
 from training.gan.export import build_mask_bank, find_shapes
 
 CONFIG = BenchmarkConfig(p=1.0, min_contrast=0.0)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from albu_gan.data import DataError, DefectDataset, Record, open_dataset
 from tests.benchmark_data import PATTERN, write_parts
 from training.benchmark.folds import Fold, make_folds, nested_groups
 from training.benchmark.painters import split_document
-from training.datasets import DataError, DefectDataset, Record, open_dataset
 from training.datasets.split_file import read_split
 
 FRACTIONS = (0.1, 0.25, 0.5, 1.0)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from albu_gan.hub import find_weights
-from albu_gan.masks import MaskBank
+from albu_gan.data import DefectDataset, open_dataset
+from albu_gan.defects.bank import MaskBank
+from albu_gan.hub.find import find_weights
 from tests.benchmark_data import PATTERN, write_parts
 from tests.conftest import CLASSES, make_weights
 from training.benchmark.__main__ import build_report_parser, main
@@ -31,7 +32,6 @@ from training.benchmark.report import (
     seed_text,
 )
 from training.benchmark.runs import KIND, ResultError, read_runs
-from training.datasets import DefectDataset, open_dataset
 from training.gan.dcgan.__main__ import main as train_decoder
 from training.gan.export import build_mask_bank
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from albu_gan.data import DefectDataset, Record, open_dataset
 from tests.benchmark_data import PATTERN, write_parts
 from training.benchmark.arms import Painting
 from training.benchmark.crops import Crops, cut_crop, network_input
@@ -34,7 +35,6 @@ from training.benchmark.scoring import (
 )
 from training.benchmark.settings import PRESETS, BenchmarkConfig
 from training.benchmark.train import rate_at
-from training.datasets import DefectDataset, Record, open_dataset
 
 SMOKE = PRESETS["smoke"]
 

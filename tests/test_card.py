@@ -12,8 +12,8 @@ from huggingface_hub import ModelCard
 
 from albu_gan import bundled_names
 from albu_gan.generators import GeneratorConfig
-from albu_gan.hub import find_weights
-from albu_gan.weights_folder import CARD, WeightsConfig, read_folder
+from albu_gan.hub.find import find_weights
+from albu_gan.hub.folder import CARD, WeightsConfig, read_folder
 from training.card import PICTURE, main, model_card
 
 TRAINING = {

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from albu_gan.cli import explain, main
-from albu_gan.sheet import MAX_JPEG_BYTES, jpeg_bytes, png_bytes, write_picture
+from albu_gan.pictures.sheet import MAX_JPEG_BYTES, jpeg_bytes, png_bytes, write_picture
 
 
 @pytest.fixture

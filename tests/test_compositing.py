@@ -6,17 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from albu_gan.compositing import (
+from albu_gan.painting.compositing import Patch, contrast, edge_weight, paste
+from albu_gan.painting.windows import (
     Box,
-    Patch,
     Window,
     choose_window,
-    contrast,
-    edge_weight,
     extract,
     extract_mask,
     mask_box,
-    paste,
     patch_residual,
     window_shapes,
 )

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.datasets import DataError, LabelmeDataset, MagneticTileDataset, Record, Split, split_by_group
+from albu_gan.data import DataError, LabelmeDataset, MagneticTileDataset, Record
+from training.datasets import Split, split_by_group
 
 quick = settings(max_examples=25, deadline=None)
 TILE_CLASSES = ("blowhole", "break", "crack", "fray", "uneven")

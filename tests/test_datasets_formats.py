@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as npst
 from PIL import Image
 from pycocotools import mask as mask_api
 
-from training.datasets import (
+from albu_gan.data import (
     FORMATS,
     CocoDataset,
     DataError,
@@ -28,9 +28,9 @@ from training.datasets import (
     dataset_from_arguments,
     open_dataset,
 )
-from training.datasets.images import decode_image, image_size
-from training.datasets.labelme import draw_shape
-from training.datasets.rle import decode_counts, decode_pairs
+from albu_gan.data.images import decode_image, image_size
+from albu_gan.data.labelme import draw_shape
+from albu_gan.data.rle import decode_counts, decode_pairs
 
 quick = settings(max_examples=50, deadline=None)
 masks = npst.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))

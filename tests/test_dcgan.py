@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from albu_gan.masks import Shape
-from albu_gan.weights_folder import WeightsError
-from training.datasets import DataError
+from albu_gan.data import DataError
+from albu_gan.defects.shapes import Shape
+from albu_gan.hub.errors import WeightsError
 from training.gan.dcgan import DCGAN, load_dcgan, sample_pairs, sample_shapes
 from training.gan.dcgan.config import PRESETS, DCGANConfig
 from training.gan.dcgan.data import Balanced, PairBatches, ShapeBatches, shape_condition, turned

@@ -20,10 +20,11 @@ import torch
 from safetensors.numpy import load_file
 
 from albu_gan import GANDefectInpaint
+from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.shapes import Shape
 from albu_gan.generators import GeneratorConfig, build_generator
-from albu_gan.hub import find_weights
-from albu_gan.masks import MaskBank, Shape
-from albu_gan.weights_folder import MASKS, WeightsConfig, write_folder
+from albu_gan.hub.find import find_weights
+from albu_gan.hub.folder import MASKS, WeightsConfig, write_folder
 from tests.test_gan_training import checkpoint, tensors
 from training.gan.dcgan import load_dcgan, sample_pairs
 from training.gan.dcgan.__main__ import main

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from albu_gan import GANDefectInpaint, bundled_names
-from albu_gan.hub import BUNDLED, find_weights
+from albu_gan.hub.find import BUNDLED, find_weights
 from tests.hub_server import TOKEN, HubServer
 from tests.markdown_blocks import Block, code_blocks, shell_commands
 from tests.test_hub import server as server  # a fixture
@@ -273,7 +273,7 @@ def test_bundled_weights_are_small_sound_and_say_where_they_come_from(name: str)
 
 @pytest.mark.parametrize("name", ["bsdata-pitting-v1", "magnetic-tile-v1"])
 def test_bundled_weights_paint_visible_defects_on_the_samples(name: str) -> None:
-    from albu_gan.demo import sample_images
+    from albu_gan.pictures.demo import sample_images
 
     transform = GANDefectInpaint(weights=name, defects_range=(1, 1), p=1.0)
     transform.set_random_seed(0)

@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from albu_gan.compositing import window_shapes
-from albu_gan.weights_folder import read_folder
+from albu_gan.data import DataError, LabelmeDataset
+from albu_gan.hub.folder import read_folder
+from albu_gan.painting.windows import window_shapes
 from tests.conftest import CLASSES, make_weights
 from tests.test_gan_training import PATTERN, arguments, write_labelme
-from training.datasets import DataError, LabelmeDataset
 from training.evaluation.__main__ import main
 from training.evaluation.copy_paste import feathered_copy_paste
 from training.evaluation.distance import mean_distance, within_class_distance

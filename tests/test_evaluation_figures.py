@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.datasets import DataError
+from albu_gan.data import DataError
 from training.evaluation.classifier import tell_apart
 from training.evaluation.features import DECODER_CHANNELS, ENCODER, DefectFeatures, _stages, pack
 from training.evaluation.fid_kid import fid

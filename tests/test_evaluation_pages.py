@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from albu_gan.data import LabelmeDataset
 from tests.test_gan_training import PATTERN, write_labelme
-from training.datasets import LabelmeDataset
 from training.evaluation.__main__ import main
 from training.evaluation.real import compare, random_divisions
 from training.evaluation.report import PAGE, PICTURES, predicted, write_page, write_pictures

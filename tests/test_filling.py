@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.filling import fill_defects, membrane
+from albu_gan.data.filling import fill_defects, membrane
 
 
 def textured(size_hw: tuple[int, int], channels: int = 1) -> np.ndarray:

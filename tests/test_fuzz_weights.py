@@ -17,16 +17,19 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import CLASSES
+from fresh import forget_loaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from albu_gan import DefectInpainter, GANDefectInpaint, WeightsError, inpainter
+from albu_gan import DefectInpainter, GANDefectInpaint, WeightsError
+from albu_gan.defects.inpainter import BANKS
 from albu_gan.generators import ARCHITECTURES, GeneratorConfig
 from albu_gan.generators.skeleton import build_skeleton, expected_state
-from albu_gan.hub import find_weights
-from albu_gan.tensor_header import MAX_HEADER_BYTES
-from albu_gan.weights_folder import CARD, CONFIG, MASKS, MODEL, REQUIRED, weights_files
+from albu_gan.hub.find import find_weights
+from albu_gan.hub.folder import CARD, CONFIG, MASKS, MODEL, REQUIRED, weights_files
+from albu_gan.hub.header import MAX_HEADER_BYTES
+from albu_gan.painting.painter import NETWORKS
 
 IMAGE = np.random.default_rng(0).integers(90, 160, (32, 40)).astype(np.uint8)
 SECONDS = 1.0  # of the processor: the promise is a second, and another program may have the machine
@@ -41,12 +44,13 @@ def folder(weights: str, tmp_path: Path) -> Path:
 @pytest.fixture
 def fresh_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that has loaded nothing yet."""
-    monkeypatch.setattr(inpainter, "_CACHE", {})
+    forget_loaded(monkeypatch)
 
 
 def attempt(folder: Path) -> str | None:
     """Open a folder and paint with it; return the sentence it was refused with, None if it was not."""
-    inpainter._CACHE.clear()
+    NETWORKS.loaded.clear()
+    BANKS.loaded.clear()
     start = time.thread_time()
     try:
         transform = GANDefectInpaint(weights=str(folder), p=1.0)

@@ -25,10 +25,10 @@ from safetensors.numpy import load_file
 from torch.utils.tensorboard import SummaryWriter
 
 from albu_gan import GANDefectInpaint
+from albu_gan.data import LabelmeDataset
+from albu_gan.defects.inpainter import DefectInpainter
 from albu_gan.generators import ARCHITECTURES, build_generator, default_config
-from albu_gan.hub import read_folder
-from albu_gan.inpainter import DefectInpainter
-from training.datasets import LabelmeDataset
+from albu_gan.hub.find import read_folder
 from training.datasets.__main__ import main as split_main
 from training.gan.__main__ import main
 from training.gan.config import PRESETS, TrainConfig, with_overrides

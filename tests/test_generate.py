@@ -22,13 +22,13 @@ from pycocotools import mask as mask_api
 from pycocotools.coco import COCO
 
 from albu_gan.cli import main
+from albu_gan.data.coco import CocoDataset
+from albu_gan.data.folder import FolderDataset
+from albu_gan.data.image_files import read_image
+from albu_gan.data.rle import decode_counts
 from albu_gan.generate import GenerateError, GenerateSettings, Share, generate
 from albu_gan.generate import folder as folder_module
 from albu_gan.generate.coco import encode_mask
-from albu_gan.image_files import read_image
-from training.datasets.coco import CocoDataset
-from training.datasets.folder import FolderDataset
-from training.datasets.rle import decode_counts
 
 # pycocotools' own arrays.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

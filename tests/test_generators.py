@@ -15,6 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.inpainter import DefectInpainter
+from albu_gan.defects.shapes import Shape
 from albu_gan.generators import (
     ARCHITECTURES,
     DefectGenerator,
@@ -25,9 +28,7 @@ from albu_gan.generators import (
 )
 from albu_gan.generators.base import initialise
 from albu_gan.generators.noise import NOISE_SHIFT, NOISE_TERMS, NOISE_TILE, NoiseField
-from albu_gan.inpainter import DefectInpainter
-from albu_gan.masks import MaskBank, Shape
-from albu_gan.weights_folder import WeightsConfig, write_folder
+from albu_gan.hub.folder import WeightsConfig, write_folder
 
 quick = settings(max_examples=25, deadline=None)
 SMALL: dict[str, Any] = {"channels": (8, 12), "fine_channels": 4, "style_dim": 16, "latent_dim": 8, "blocks": 2}

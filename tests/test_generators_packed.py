@@ -18,7 +18,7 @@ from albu_gan.generators import ARCHITECTURES, DefectGenerator, build_generator,
 from albu_gan.generators.packed import SIZES, PackedConv, PackedUnshuffleGenerator, packed
 from albu_gan.generators.parts import Part, Parts, cut, mask_box
 from albu_gan.generators.planar import PlanarUnshuffleGenerator, planar
-from albu_gan.hub import bundled_names
+from albu_gan.hub.find import bundled_names
 
 Paint = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 SHAPES = [

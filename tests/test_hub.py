@@ -27,10 +27,13 @@ from hub_server import OTHER_TOKEN, TOKEN, Faults, Files, HubServer
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-from albu_gan import DefectInpainter, GANDefectInpaint, WeightsError, hub, hub_fetch, hub_patience
-from albu_gan.hub import find_weights
-from albu_gan.hub_push import UploadFile
-from albu_gan.weights_folder import CARD, CONFIG, MASKS, MODEL
+from albu_gan import DefectInpainter, GANDefectInpaint, WeightsError
+from albu_gan.hub import fetch as hub_fetch
+from albu_gan.hub import find as hub
+from albu_gan.hub import patience as hub_patience
+from albu_gan.hub.find import find_weights
+from albu_gan.hub.folder import CARD, CONFIG, MASKS, MODEL
+from albu_gan.hub.push import UploadFile
 
 # What huggingface_hub does when it uploads a large file; its HTTP client would have it otherwise.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -772,7 +775,7 @@ def test_an_upload_that_stalls_says_so_and_is_given_up(
         start = time.monotonic()
         message = error_of(lambda: GANDefectInpaint(weights=weights).push_to_hub("org/new", token=TOKEN))
     assert message.startswith("org/new: not published") and "try again" in message
-    (worry,) = [record for record in caplog.records if record.name == "albu_gan.hub_push"]
+    (worry,) = [record for record in caplog.records if record.name == "albu_gan.hub.push"]
     assert "Ctrl+C" in worry.getMessage() and worry.created < time.time() - (time.monotonic() - start) + 3
     assert server.files("org/new") == {}
 

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-import albu_gan.inpainter as inpainter_module
+import albu_gan.painting.painter as painter_module
+from albu_gan.defects.inpainter import DefectInpainter
 from albu_gan.generators import composite
-from albu_gan.inpainter import MAX_WINDOWS, DefectInpainter, Draw
-from albu_gan.weights_folder import WeightsError
+from albu_gan.hub.errors import WeightsError
+from albu_gan.painting.draw import Draw
+from albu_gan.painting.painter import MAX_WINDOWS
 
 MakeImage = Callable[..., np.ndarray]
 
@@ -303,8 +305,8 @@ def test_an_inpainter_is_cheap_until_it_paints(
     folder = tmp_path / "copy"
     shutil.copytree(weights, folder)
     loads = []
-    load = inpainter_module._load
-    monkeypatch.setattr(inpainter_module, "_load", lambda *args: loads.append(args) or load(*args))
+    load = painter_module.load_network
+    monkeypatch.setattr(painter_module, "load_network", lambda *args: loads.append(args) or load(*args))
     inpainter = DefectInpainter.from_pretrained(str(folder))
     assert (inpainter.class_names, inpainter.window_sizes, inpainter.latent_dim) == (
         ("pit", "scratch", "stain"),

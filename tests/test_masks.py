@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import save_file
 
-from albu_gan.masks import CENTRES, MaskBank, Shape, jitter_shape, procedural_shape, scale_shape, thin_parts, warp_mask
+from albu_gan.defects.bank import MaskBank
+from albu_gan.defects.procedural import procedural_shape
+from albu_gan.defects.shapes import Shape, jitter_shape, scale_shape, warp_mask
+from albu_gan.hub.bank_header import CENTRES
+from albu_gan.painting.windows import thin_parts
 
 quick = settings(max_examples=25, deadline=None)
 sides = st.integers(1, 17)

@@ -20,18 +20,19 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from fresh import forget_loaded
 from safetensors.numpy import load_file, save_file
 
-import albu_gan.inpainter as inpainter_module
-import albu_gan.onnx_backend as backend
+import albu_gan.painting.onnx_backend as backend
+import albu_gan.painting.painter as painter_module
 from albu_gan import DefectInpainter, GANDefectInpaint
 from albu_gan.cli import main
 from albu_gan.generators import build_generator, default_config
-from albu_gan.hub import bundled_names, find_weights
-from albu_gan.onnx_backend import OnnxPainter, cache_folder, export, make_session, read_model, write_model
-from albu_gan.sheet import write_png
-from albu_gan.weights_error import WeightsError
-from albu_gan.weights_folder import MODEL
+from albu_gan.hub.errors import WeightsError
+from albu_gan.hub.find import bundled_names, find_weights
+from albu_gan.hub.folder import MODEL
+from albu_gan.painting.onnx_backend import OnnxPainter, cache_folder, export, make_session, read_model, write_model
+from albu_gan.pictures.sheet import write_png
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -44,7 +45,7 @@ LEVEL = 1 / 255
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of this test's own, and no network that an earlier one loaded."""
     monkeypatch.setenv("ALBU_GAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(inpainter_module, "_CACHE", {})
+    forget_loaded(monkeypatch)
     return tmp_path / "cache" / "onnx"
 
 
@@ -53,7 +54,7 @@ def models(cache: Path) -> list[Path]:
 
 
 def painter_of(weights: str) -> OnnxPainter:
-    paint = DefectInpainter.from_pretrained(weights, backend="onnx")._loaded().paint
+    paint = DefectInpainter.from_pretrained(weights, backend="onnx").loaded().paint
     assert isinstance(paint, OnnxPainter)
     return paint
 
@@ -156,8 +157,8 @@ def test_a_model_is_exported_once_and_then_loaded_without_the_network(
     first = DefectInpainter.from_pretrained(weights, backend="onnx")(image, mask, "pit")
     (kept,) = models(cache)
     assert kept.name.endswith("-32x64.model") and not list(cache.glob(".*"))
-    monkeypatch.setattr(inpainter_module, "_CACHE", {})
-    monkeypatch.setattr(inpainter_module, "_load_network", lambda *_: pytest.fail("loaded the network"))
+    forget_loaded(monkeypatch)
+    monkeypatch.setattr(painter_module, "load_generator", lambda *_: pytest.fail("loaded the network"))
     monkeypatch.setattr(backend, "export", lambda *_: pytest.fail("exported again"))
     again = DefectInpainter.from_pretrained(weights, backend="onnx")(image, mask, "pit")
     np.testing.assert_array_equal(again, first)
@@ -201,7 +202,7 @@ def test_a_file_in_the_cache_that_is_not_whole_or_not_ours_is_exported_anew(
     (kept,) = models(cache)
     whole = kept.read_bytes()
     damage(kept)
-    monkeypatch.setattr(inpainter_module, "_CACHE", {})
+    forget_loaded(monkeypatch)
     np.testing.assert_array_equal(DefectInpainter.from_pretrained(weights, backend="onnx")(image, mask, "pit"), first)
     assert kept.read_bytes() == whole and models(cache) == [kept]
     assert read_model(kept) is not None
@@ -330,7 +331,7 @@ def _paint_in_worker(weights: str, sender: Any) -> None:
     torch.set_num_threads(1)
     painter = DefectInpainter.from_pretrained(weights, backend="onnx")
     painted = painter(*blob(), "pit")
-    threads = {key[1] for key in painter._loaded().paint._sessions if key[0] == os.getpid()}
+    threads = {key[1] for key in painter.loaded().paint._sessions if key[0] == os.getpid()}
     sender.send((painted, sorted(threads)))
 
 

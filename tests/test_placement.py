@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from albu_gan import placement
-from albu_gan.masks import Shape
-from albu_gan.placement import Occupancy, place, starts
+from albu_gan.defects import placement
+from albu_gan.defects.placement import Occupancy, place, starts
+from albu_gan.defects.shapes import Shape
 
 quick = settings(max_examples=60, deadline=None)
 NO_EDGES = (False, False, False, False)

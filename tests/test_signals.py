@@ -17,7 +17,7 @@ import pytest
 from conftest import CLASSES
 
 from albu_gan import DefectInpainter
-from albu_gan.hub import find_weights
+from albu_gan.hub.find import find_weights
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from albu_gan import GANDefectInpaint
-from albu_gan.sampling import DefectSampler
+from albu_gan.defects.sampling import DefectSampler
 from benchmarks import batch, cases, loader, peers, run
 from benchmarks.__main__ import DOCS, RESULTS, main
 from benchmarks.cases import BACKENDS

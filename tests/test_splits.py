@@ -13,18 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.datasets import (
-    DataError,
-    DefectDataset,
-    NearDuplicates,
-    Record,
-    Split,
-    k_folds,
-    leaks,
-    open_dataset,
-    split_by_group,
-    with_validation,
-)
+from albu_gan.data import DataError, DefectDataset, Record, open_dataset
+from training.datasets import NearDuplicates, Split, k_folds, leaks, split_by_group, with_validation
 from training.datasets.__main__ import main
 
 quick = settings(max_examples=15, deadline=None)

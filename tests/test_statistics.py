@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from training.datasets import measure, open_dataset
+from albu_gan.data import open_dataset
+from training.datasets import measure
 from training.datasets.__main__ import main
 from training.datasets.plots import plot_statistics
 from training.datasets.statistics import distribution

@@ -12,8 +12,8 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
-from albu_gan.hub import find_weights
-from albu_gan.inpainter import DefectInpainter
+from albu_gan.defects.inpainter import DefectInpainter
+from albu_gan.hub.find import find_weights
 from tests.test_gan_training import PATTERN, write_labelme
 from training.evaluation.features import ENCODER, DefectFeatures
 from training.evaluation.measure import ClassSamples

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from albu_gan import GANDefectInpaint
-from albu_gan.labels import patch_box
+from albu_gan.defects.labels import patch_box
 
 MakeImage = Callable[..., np.ndarray]
 SIZE = (64, 80)
@@ -446,7 +446,7 @@ def test_labels_follow_the_geometry_that_comes_after(weights: str, make_image: M
 
 
 def test_a_box_of_a_patch_is_exact() -> None:
-    from albu_gan.compositing import Patch
+    from albu_gan.painting.compositing import Patch
 
     mask = np.zeros((6, 9), bool)
     mask[2, 3] = mask[4, 7] = True

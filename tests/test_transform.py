@@ -18,11 +18,12 @@ import albumentations as A
 import numpy as np
 import pytest
 import torch
+from fresh import forget_loaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape, WeightsError, inpainter
+from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape, WeightsError
 
 MakeImage = Callable[..., np.ndarray]
 NAMES = ("pit", "scratch", "stain")
@@ -288,7 +289,7 @@ def test_calls_of_one_transform_differ(weights: str, make_image: MakeImage) -> N
 def test_global_generators_are_left_as_they_were(
     weights: str, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inpainter, "_CACHE", {})  # so that loading is watched too
+    forget_loaded(monkeypatch)  # so that loading is watched too
     before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()
     threads, grad = torch.get_num_threads(), torch.is_grad_enabled()
     result = paint(weights, make_image((64, 80)))
@@ -822,17 +823,16 @@ def test_a_defect_painted_for_another_size_is_not_replayed(weights: str, make_im
 def test_the_network_loads_on_the_first_call_and_once(
     weights: str, make_image: MakeImage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache: dict[Any, Any] = {}
-    monkeypatch.setattr(inpainter, "_CACHE", cache)
+    cache = forget_loaded(monkeypatch)
     first, second = GANDefectInpaint(weights, p=1.0), A.Compose([GANDefectInpaint(weights, p=1.0)])
     A.from_dict(A.to_dict(second))
     pickle.loads(pickle.dumps(second))
     assert not cache
     first(image=make_image((32, 32)))
     assert len(cache) == 1
-    network = next(iter(cache.values())).network
+    network = next(iter(cache.values())).module
     second(image=make_image((32, 32)))
-    assert len(cache) == 1 and next(iter(cache.values())).network is network
+    assert len(cache) == 1 and next(iter(cache.values())).module is network
 
 
 def test_pickles_stay_small_after_calls(weights: str, make_image: MakeImage) -> None:

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape, WeightsError, hub
-from albu_gan.hub import find_weights, is_hub_name
-from albu_gan.tensor_header import check_safetensors
-from albu_gan.weights_folder import (
+from albu_gan import DefectInpainter, GANDefectInpaint, MaskBank, Shape, WeightsError
+from albu_gan.hub import find as hub
+from albu_gan.hub.find import find_weights, is_hub_name
+from albu_gan.hub.folder import (
     CARD,
     CONFIG,
     MASKS,
@@ -33,6 +33,7 @@ from albu_gan.weights_folder import (
     read_folder,
     write_folder,
 )
+from albu_gan.hub.header import check_safetensors
 
 Damage = Callable[[Path], None]
 
@@ -50,8 +51,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> Any:
         raise AssertionError("a network was built")
 
-    monkeypatch.setattr("albu_gan.weights_folder.expected_state", forbidden)
-    monkeypatch.setattr("albu_gan.inpainter.build_skeleton", forbidden)
+    monkeypatch.setattr("albu_gan.hub.folder.expected_state", forbidden)
+    monkeypatch.setattr("albu_gan.painting.painter.build_skeleton", forbidden)
     monkeypatch.setattr("safetensors.torch.load_file", forbidden)
 
 
@@ -537,7 +538,7 @@ def test_an_exception_while_writing_leaves_everything_as_it_was(
     if failing == "tensors":
         monkeypatch.setattr("safetensors.numpy.save_file", _full_disk)
     elif failing == "copy":
-        monkeypatch.setattr("albu_gan.weights_folder.shutil.copyfile", _full_disk)
+        monkeypatch.setattr("albu_gan.hub.folder.shutil.copyfile", _full_disk)
     elif failing == "rename":
         original = Path.rename
         monkeypatch.setattr(Path, "rename", lambda s, t: _full_disk() if s.suffix == ".partial" else original(s, t))

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from albu_gan.compositing import window_shapes
-from training.datasets import DataError, DefectDataset, Record
+from albu_gan.data import DataError, DefectDataset, Record
+from albu_gan.painting.windows import window_shapes
 from training.windows import (
     CONTEXT,
     MIN_AREA,

@@ -19,9 +19,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fresh import forget_loaded
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from albu_gan import GANDefectInpaint, inpainter
+from albu_gan import GANDefectInpaint
+from albu_gan.painting import painter
 
 SIZE = (32, 40)
 IMAGE = np.random.default_rng(0).integers(90, 160, SIZE).astype(np.uint8)
@@ -284,7 +286,7 @@ def test_a_bare_forked_process_paints_and_does_not_hang(weights: str, seed: int 
 def test_a_child_of_os_fork_paints_and_does_not_hang(
     weights: str, monkeypatch: pytest.MonkeyPatch, painted_before: bool
 ) -> None:
-    monkeypatch.setattr(inpainter, "_CACHE", {})
+    forget_loaded(monkeypatch)
     pipeline = compose(weights)
     if painted_before:
         pipeline(image=IMAGE)
@@ -389,15 +391,15 @@ def test_threads_that_come_first_after_a_fork_all_follow_the_worker(weights: str
 
 def test_threads_load_one_network(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
-    load: Callable[..., Any] = inpainter._load
+    load: Callable[..., Any] = painter.load_network
 
     def slow_load(*arguments: Any) -> Any:
         loads.append(arguments)
         time.sleep(0.05)
         return load(*arguments)
 
-    monkeypatch.setattr(inpainter, "_CACHE", {})
-    monkeypatch.setattr(inpainter, "_load", slow_load)
+    forget_loaded(monkeypatch)
+    monkeypatch.setattr(painter, "load_network", slow_load)
     pipelines = [compose(weights) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda pipeline: pipeline(image=IMAGE), pipelines))

@@ -10,7 +10,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from albu_gan.weights_folder import CARD, CONFIG, WeightsConfig, WeightsError, read_folder, window_text
+from albu_gan.hub import CARD, CONFIG, WeightsConfig, WeightsError, read_folder, window_text
 from training.atomic import write_json, write_text
 from training.evaluation.table import markdown, mean_table
 
@@ -225,7 +225,7 @@ def _draws(metrics: dict[str, Any]) -> str:
 
 
 def _samples(config: WeightsConfig) -> str:
-    """What `albu_gan.demo.sample_images` are, of the kind that goes with the weights."""
+    """What `albu_gan.pictures.demo.sample_images` are, of the kind that goes with the weights."""
     if config.generator.in_channels == 1:
         return "ground steel, computed from random numbers"
     return (

@@ -14,10 +14,8 @@ import numpy as np
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from albu_gan.compositing import Window, WindowShape, choose_window, extract, extract_mask
-from albu_gan.masks import thin_parts
-from training.datasets.record import DataError, DefectDataset, Record
-from training.filling import fill_defects
+from albu_gan.data import DataError, DefectDataset, Record, fill_defects
+from albu_gan.painting import Window, WindowShape, choose_window, extract, extract_mask, thin_parts
 
 CONTEXT = 1.25  # a stored window is this much wider than what is cut from it, to leave room for shifts
 MIN_AREA = 6  # pixels; smaller specks of a mask are noise of the annotation
@@ -78,7 +76,7 @@ def cut_defects(dataset: DefectDataset, records: list[Record], shapes: tuple[Win
     Args:
         dataset: that the records are of.
         records: to be read.
-        shapes: of window, see `albu_gan.compositing.window_shapes`.
+        shapes: of window, see `albu_gan.painting.windows.window_shapes`.
 
     Warns:
         UserWarning: if images are smaller than a window; what is missing is mirrored.

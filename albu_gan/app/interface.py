@@ -37,10 +37,9 @@ from albu_gan.app.scene import (
     with_setting,
     write_files,
 )
-from albu_gan.compositing import mask_box
-from albu_gan.demo import SAMPLES, read_image
-from albu_gan.inpainter import DefectInpainter
-from albu_gan.sheet import write_png
+from albu_gan.defects import DefectInpainter
+from albu_gan.painting import mask_box
+from albu_gan.pictures import SAMPLES, read_image, write_png
 
 HERE = Path(__file__).parent
 #: Of classes: told apart on gray and brown surfaces, and by people who see red and green alike.

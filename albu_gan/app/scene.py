@@ -11,13 +11,10 @@ import numpy as np
 
 from albu_gan.app.images import Upload
 from albu_gan.app.snippet import Call, python_snippet
-from albu_gan.compositing import contrast
+from albu_gan.defects import SHRINK_FACTORS, DefectInpainter, jitter_shape, place, scale_shape
 from albu_gan.hub import bundled_names
-from albu_gan.inpainter import DefectInpainter
-from albu_gan.masks import jitter_shape, scale_shape
-from albu_gan.placement import place
-from albu_gan.sampling import SHRINK_FACTORS
-from albu_gan.sheet import write_png
+from albu_gan.painting import contrast
+from albu_gan.pictures import write_png
 
 MAX_PARTS = 300  # of one class; each separate part of a mask is a window of the network
 MAX_CALLS = 255  # values of an 8-bit PNG

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from albu_gan.arguments import MASK_SOURCES
+from albu_gan.data import MAX_MEGAPIXELS
 from albu_gan.generate.run import generate
 from albu_gan.generate.settings import EXTENSIONS, GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
-from albu_gan.image_files import MAX_MEGAPIXELS
-from albu_gan.onnx_backend import BACKENDS
+from albu_gan.painting.onnx_backend import BACKENDS
 
 
 def add_generate(commands: Any) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from albu_gan.data import read_image
 from albu_gan.generate.settings import GenerateError
-from albu_gan.image_files import read_image
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 

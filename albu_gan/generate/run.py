@@ -16,13 +16,13 @@ import cv2
 import torch
 from tqdm import tqdm
 
+from albu_gan.data import check_header
 from albu_gan.generate.folder import OutputFolder, reporting_full_disks
 from albu_gan.generate.images import find_regions, list_images
 from albu_gan.generate.sample import SampleMaker
 from albu_gan.generate.settings import GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
 from albu_gan.hub import find_weights
-from albu_gan.image_files import check_header
 
 AHEAD = 4  # samples a worker that wait in line
 

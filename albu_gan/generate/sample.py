@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from albu_gan.data import check_header, read_image
 from albu_gan.generate.coco import encode_mask
 from albu_gan.generate.images import read_region
 from albu_gan.generate.settings import GenerateError, GenerateSettings
-from albu_gan.image_files import check_header, read_image
+from albu_gan.hub import MODEL, WeightsFolder
 from albu_gan.transform import GANDefectInpaint
-from albu_gan.weights_folder import MODEL, WeightsFolder
 
 TRIES = 3  # in the image whose turn it is
 OTHER_IMAGES = 100  # tried once each after that

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from albu_gan.image_files import MAX_MEGAPIXELS
-from albu_gan.weights_folder import CONFIG, MASKS, MODEL, WeightsFolder
+from albu_gan.data import MAX_MEGAPIXELS
+from albu_gan.hub import CONFIG, MASKS, MODEL, WeightsFolder
 
 MAX_COUNT = 10_000_000  # samples; their numbers are held in memory
 EXTENSIONS = ("png", "jpg", "bmp", "tif")

@@ -1,49 +1,49 @@
 """Generators: encoder-decoders conditioned on a clean window, class masks and a latent."""
 
-from typing import Any
-
-from albu_gan.generators.base import DefectGenerator, composite
-from albu_gan.generators.config import GeneratorConfig
-from albu_gan.generators.default import ResidualUnshuffleGenerator
-from albu_gan.generators.ffc import FourierGenerator
-from albu_gan.generators.pix2pix import UNetGenerator
-from albu_gan.generators.stylegan import StyleGenerator
-from albu_gan.generators.stylegan2 import CoModulatedGenerator
-
-#: Architectures by the name that `GeneratorConfig.architecture` holds.
-ARCHITECTURES: dict[str, type[DefectGenerator]] = {
-    "default": ResidualUnshuffleGenerator,
-    "ffc": FourierGenerator,
-    "pix2pix": UNetGenerator,
-    "stylegan": StyleGenerator,
-    "stylegan2": CoModulatedGenerator,
-}
-
-
-def build_generator(config: GeneratorConfig) -> DefectGenerator:
-    """Build the network that `config` describes, with fresh weights.
-
-    Raises:
-        ValueError: if the architecture is unknown; the message lists the known ones.
-    """
-    return _architecture(config.architecture)(config)
-
-
-def default_config(architecture: str, **fields: Any) -> GeneratorConfig:
-    """Return a config with the architecture's own `channels`, and whatever else `fields` set.
-
-    Raises:
-        ValueError: if the architecture is unknown, or a field outside its range.
-    """
-    channels = _architecture(architecture).default_channels
-    return GeneratorConfig(**{"architecture": architecture, "channels": channels, **fields})
-
-
-def _architecture(name: str) -> type[DefectGenerator]:
-    if name not in ARCHITECTURES:
-        raise ValueError(f"unknown generator architecture {name!r}; known: {sorted(ARCHITECTURES)}")
-    return ARCHITECTURES[name]
-
+from albu_gan.generators.base import (
+    DefectGenerator,
+    composite,
+    initialise,
+)
+from albu_gan.generators.build import (
+    ARCHITECTURES,
+    build_generator,
+    default_config,
+)
+from albu_gan.generators.config import (
+    GeneratorConfig,
+)
+from albu_gan.generators.default import (
+    ResidualUnshuffleGenerator,
+)
+from albu_gan.generators.ffc import (
+    FourierGenerator,
+)
+from albu_gan.generators.packed import (
+    packed,
+)
+from albu_gan.generators.parts import (
+    Part,
+    Parts,
+    mask_box,
+)
+from albu_gan.generators.pix2pix import (
+    UNetGenerator,
+)
+from albu_gan.generators.planar import (
+    PlanarUnshuffleGenerator,
+    planar,
+)
+from albu_gan.generators.skeleton import (
+    build_skeleton,
+    expected_state,
+)
+from albu_gan.generators.stylegan import (
+    StyleGenerator,
+)
+from albu_gan.generators.stylegan2 import (
+    CoModulatedGenerator,
+)
 
 __all__ = [
     "ARCHITECTURES",
@@ -51,10 +51,19 @@ __all__ = [
     "DefectGenerator",
     "FourierGenerator",
     "GeneratorConfig",
+    "Part",
+    "Parts",
+    "PlanarUnshuffleGenerator",
     "ResidualUnshuffleGenerator",
     "StyleGenerator",
     "UNetGenerator",
     "build_generator",
+    "build_skeleton",
     "composite",
     "default_config",
+    "expected_state",
+    "initialise",
+    "mask_box",
+    "packed",
+    "planar",
 ]

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from albu_gan.generators import DefectGenerator, build_generator
+from albu_gan.generators.base import DefectGenerator
+from albu_gan.generators.build import build_generator
 from albu_gan.generators.config import GeneratorConfig
 
 

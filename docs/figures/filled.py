@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from albu_gan.compositing import window_shapes
-from albu_gan.sheet import grid, outline
-from training.datasets import LabelmeDataset
+from albu_gan.data import LabelmeDataset
+from albu_gan.painting import window_shapes
+from albu_gan.pictures import grid, outline
 from training.windows import DefectWindow, cut_defects
 
 OUT = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent.parent / "images" / "filled.jpg"

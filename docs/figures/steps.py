@@ -8,9 +8,8 @@ import numpy as np
 import torch
 
 from albu_gan import DefectInpainter
-from albu_gan.demo import sample_images
 from albu_gan.generators import composite
-from albu_gan.sheet import grid
+from albu_gan.pictures import grid, sample_images
 
 OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / "images" / "steps.jpg"
 SIDE = 128

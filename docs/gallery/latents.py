@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from albu_gan import DefectInpainter
-from albu_gan.demo import sample_images
-from albu_gan.sheet import grid
+from albu_gan.pictures import grid, sample_images
 
 OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".jpg")
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from albu_gan.weights_folder import WeightsError
+from albu_gan.data import DataError, DefectDataset, add_data_arguments, dataset_from_arguments
+from albu_gan.hub import WeightsError
 from training.benchmark.claims import claim
 from training.benchmark.folds import Fold, make_folds
 from training.benchmark.network import Segmenter
@@ -21,7 +22,6 @@ from training.benchmark.report import RESAMPLES, write_report
 from training.benchmark.runs import Machine, Run, carry_out, check_same, read_runs
 from training.benchmark.settings import ARMS, GAN_ARMS, PRESETS, BenchmarkConfig, with_overrides
 from training.benchmark.train import DivergedError
-from training.datasets import DataError, DefectDataset, add_data_arguments, dataset_from_arguments
 
 
 def add_fold_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,15 +14,14 @@ import numpy as np
 
 from albu_gan import DefectInpainter, GANDefectInpaint
 from albu_gan.arguments import class_weights
-from albu_gan.compositing import Patch, paste
-from albu_gan.labels import occupied, write_labels
-from albu_gan.sampling import DefectSampler, Painter
-from albu_gan.weights_folder import WeightsFolder
+from albu_gan.data import DefectDataset, Record
+from albu_gan.defects import DefectSampler, Painter, occupied, write_labels
+from albu_gan.hub import WeightsFolder
+from albu_gan.painting import Patch, paste
 from training.benchmark.donors import CopyPaste, FixedLatent, Poisson, cut_donors
 from training.benchmark.images import ImageStore
 from training.benchmark.perlin import PerlinTexture
 from training.benchmark.settings import BenchmarkConfig
-from training.datasets import DefectDataset, Record
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.dcgan.sample import sample_pairs
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from albu_gan.data import DataError
 from training.benchmark.arms import Painting, classic_augmentation, seed_transform
 from training.benchmark.images import ImageStore
 from training.benchmark.settings import BenchmarkConfig
-from training.datasets import DataError
 
 ByGroup = Mapping[str, list[int]]
 

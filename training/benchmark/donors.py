@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from albu_gan.compositing import Patch
-from albu_gan.inpainter import DefectInpainter, Draw
-from albu_gan.masks import MaskBank
+from albu_gan.data import DefectDataset, Record
+from albu_gan.defects import DefectInpainter, MaskBank
+from albu_gan.painting import Draw, Patch
 from training.benchmark.images import ImageStore
-from training.datasets import DefectDataset, Record
 from training.evaluation.copy_paste import feathered_copy_paste
 from training.gan.export import find_shapes
 

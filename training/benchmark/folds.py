@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.datasets import DataError, Record, k_folds
+from albu_gan.data import DataError, Record
+from training.datasets import k_folds
 
 CLEAN = -1  # stands for a class: groups without any defect
 

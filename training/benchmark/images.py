@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.datasets import DefectDataset, Record
+from albu_gan.data import DefectDataset, Record
 
 
 class ImageStore:

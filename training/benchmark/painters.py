@@ -15,13 +15,12 @@ from typing import Any
 
 from safetensors.numpy import load_file
 
-from albu_gan.hub import find_weights
-from albu_gan.weights_folder import CARD, MODEL, WeightsFolder, write_folder
+from albu_gan.data import DataError, DefectDataset
+from albu_gan.hub import CARD, MODEL, WeightsFolder, find_weights, write_folder
 from training.atomic import write_json
 from training.benchmark.claims import claim
 from training.benchmark.folds import Fold
 from training.card import model_card
-from training.datasets import DataError, DefectDataset
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.export import build_mask_bank
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from albu_gan.inpainter import Draw
-from albu_gan.masks import MaskBank
+from albu_gan.defects import MaskBank
+from albu_gan.painting import Draw
 from training.benchmark.donors import Peer
 from training.benchmark.images import ImageStore
 

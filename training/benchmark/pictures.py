@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from albu_gan.sheet import grid, to_rgb, write_png
+from albu_gan.data import DefectDataset
+from albu_gan.pictures import grid, to_rgb, write_png
 from training.benchmark.runs import PREDICTIONS, ResultError, read_runs
 from training.benchmark.settings import ARMS
-from training.datasets import DefectDataset
 
 CELL_HW = (150, 150)
 COLOURS = ((230, 80, 60), (70, 160, 240), (250, 200, 40), (90, 200, 100), (200, 100, 220), (240, 140, 200))

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 import albu_gan
-from albu_gan.sheet import write_png
-from albu_gan.weights_folder import WeightsFolder
+from albu_gan.data import DefectDataset
+from albu_gan.hub import WeightsFolder
+from albu_gan.pictures import write_png
 from training.atomic import write_text
 from training.benchmark.arms import build_painting
 from training.benchmark.crops import Crops
@@ -27,7 +28,6 @@ from training.benchmark.painters import describe_painter
 from training.benchmark.scoring import FACTORS, score_image, summary
 from training.benchmark.settings import ARMS, BenchmarkConfig
 from training.benchmark.train import train
-from training.datasets import DefectDataset
 from training.provenance import current_commit, hardware
 
 KIND = "training.benchmark run 1"

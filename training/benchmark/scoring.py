@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import binary_average_precision
 
-from training.datasets import Record
+from albu_gan.data import Record
 
 FACTORS = tuple(2.0**power for power in range(-3, 13))  # of the background's odds; 1 is what the network says
 

@@ -9,12 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from albu_gan.data import DataError, DefectDataset, add_data_arguments, dataset_from_arguments
 from training.atomic import write_json
-from training.datasets.errors import DataError
-from training.datasets.formats import add_data_arguments, dataset_from_arguments
 from training.datasets.near_duplicates import Leak, NearDuplicates
 from training.datasets.plots import plot_statistics
-from training.datasets.record import DefectDataset
 from training.datasets.split import SIDES, Split, k_folds, split_by_group
 from training.datasets.statistics import ALL, measure
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from training.datasets.record import DefectDataset, Record
+from albu_gan.data import DefectDataset, Record
 from training.datasets.split import SIDES, Split
 
 # Measured on magnetic tiles, which all look alike, and whose six exposures are cropped differently: of a division by

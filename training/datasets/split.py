@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.datasets.errors import DataError
-from training.datasets.record import Record
+from albu_gan.data import DataError, Record
 
 TRIES = 400
 CANDIDATES = 20  # of the best divisions, those that are looked at for a further one

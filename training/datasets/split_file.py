@@ -6,8 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.datasets.errors import DataError
-from training.datasets.record import Record
+from albu_gan.data import DataError, Record
 from training.datasets.split import SIDES, Split
 
 

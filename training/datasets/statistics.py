@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from training.datasets.record import DefectDataset
+from albu_gan.data import DefectDataset
 
 DEFINITION = "a polygon is a connected part of one class in the mask, 8-connected, of any size"
 ALL = "all"  # key of the figures over all classes

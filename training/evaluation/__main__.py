@@ -17,14 +17,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from albu_gan.demo import contact_sheet
-from albu_gan.hub import find_weights
-from albu_gan.inpainter import DefectInpainter
-from albu_gan.sheet import grid, outline, write_picture, write_png
-from albu_gan.weights_folder import CARD, CONFIG, WeightsError, WeightsFolder
+from albu_gan.data import DataError, DefectDataset, add_data_arguments, dataset_from_arguments
+from albu_gan.defects import DefectInpainter
+from albu_gan.hub import CARD, CONFIG, WeightsError, WeightsFolder, find_weights
+from albu_gan.pictures import contact_sheet, grid, outline, write_picture, write_png
 from training.atomic import write_json, write_text
 from training.card import PICTURE, model_card
-from training.datasets import DataError, DefectDataset, Split, add_data_arguments, dataset_from_arguments
+from training.datasets import Split
 from training.evaluation import real
 from training.evaluation.features import NAME, DefectFeatures, read_or_train_features
 from training.evaluation.full import Sets, all_figures, together

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.datasets import DataError, DefectDataset
+from albu_gan.data import DataError, DefectDataset
 from training.tensors import image_tensor
 from training.windows import Backgrounds, DefectWindow, WindowBatches
 

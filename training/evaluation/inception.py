@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from albu_gan.sheet import to_rgb
-from training.datasets import DataError
+from albu_gan.data import DataError
+from albu_gan.pictures import to_rgb
 
 DOWNLOAD = "download"
 FILE = "weights-inception-2015-12-05-6726825d.pth"

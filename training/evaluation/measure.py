@@ -16,8 +16,8 @@ import torch
 from scipy.stats import wasserstein_distance
 from torch import Tensor
 
-from albu_gan.compositing import contrast, edge_weight
 from albu_gan.generators import DefectGenerator, composite
+from albu_gan.painting import contrast, edge_weight
 from training.evaluation.copy_paste import feathered_copy_paste
 from training.evaluation.distance import mean_distance, within_class_distance
 from training.evaluation.features import DefectFeatures, pack

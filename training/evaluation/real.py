@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from albu_gan.compositing import window_shapes
+from albu_gan.data import DataError, DefectDataset, add_data_arguments
+from albu_gan.painting import window_shapes
 from training.atomic import write_json
-from training.datasets import DataError, DefectDataset, add_data_arguments, split_by_group
+from training.datasets import split_by_group
 from training.datasets.split_file import read_split
 from training.evaluation.features import NAME, DefectFeatures, pack, read_or_train_features
 from training.evaluation.fid_kid import fid, kid

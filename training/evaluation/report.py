@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from albu_gan.sheet import grid, outline, to_rgb, write_png
+from albu_gan.pictures import grid, outline, to_rgb, write_png
 from training.atomic import write_text
 from training.evaluation.features import DefectFeatures
 from training.evaluation.full import segment

@@ -15,19 +15,12 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from albu_gan.compositing import WindowShape, window_shapes
+from albu_gan.data import DataError, DefectDataset, add_data_arguments, dataset_from_arguments
 from albu_gan.generators import DefectGenerator, build_generator, default_config
-from albu_gan.hub import find_weights
-from albu_gan.weights_folder import WeightsError
+from albu_gan.hub import WeightsError, find_weights
+from albu_gan.painting import WindowShape, window_shapes
 from training.atomic import write_json
-from training.datasets import (
-    DataError,
-    DefectDataset,
-    Split,
-    add_data_arguments,
-    dataset_from_arguments,
-    split_by_group,
-)
+from training.datasets import Split, split_by_group
 from training.datasets.split_file import read_split
 from training.gan.config import CHOICES, PRESETS, TrainConfig, with_overrides
 from training.gan.export import export_weights

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from albu_gan.generators.base import initialise
+from albu_gan.generators import initialise
 
 NEAR_PIXELS = 8  # how far around a mask a patch still counts
 GRAIN_GAIN = 5.0  # brings the local contrast of technical surfaces near 1

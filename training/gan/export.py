@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from albu_gan.demo import contact_sheet
+from albu_gan.data import DefectDataset, Record
+from albu_gan.defects import DefectInpainter, MaskBank, Shape
 from albu_gan.generators import DefectGenerator
-from albu_gan.inpainter import DefectInpainter
-from albu_gan.masks import MaskBank, Shape
-from albu_gan.sheet import jpeg_bytes
-from albu_gan.weights_folder import WeightsConfig, read_folder, write_folder
+from albu_gan.hub import WeightsConfig, read_folder, write_folder
+from albu_gan.pictures import contact_sheet, jpeg_bytes
 from training.card import PICTURE, model_card
-from training.datasets.record import DefectDataset, Record
 from training.datasets.split import Split
 from training.gan.config import TrainConfig
 from training.provenance import current_commit, hardware

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from albu_gan.generators import DefectGenerator, build_generator
-from albu_gan.weights_folder import MODEL, WeightsFolder
+from albu_gan.hub import MODEL, WeightsFolder
 from training.gan.step import TrainingError
 
 

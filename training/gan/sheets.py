@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from albu_gan.generators import DefectGenerator, composite
-from albu_gan.sheet import grid, outline, write_png
+from albu_gan.pictures import grid, outline, write_png
 from training.tensors import image_tensor, mask_tensor, uint8_images
 
 LATENTS = 3

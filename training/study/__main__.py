@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from albu_gan.compositing import window_shapes
-from albu_gan.weights_folder import WeightsError
-from training.datasets import DataError, add_data_arguments, dataset_from_arguments, split_by_group
+from albu_gan.data import DataError, add_data_arguments, dataset_from_arguments
+from albu_gan.hub import WeightsError
+from albu_gan.painting import window_shapes
+from training.datasets import split_by_group
 from training.evaluation.features import DefectFeatures, train_features
 from training.gan.config import TrainConfig
 from training.study.report import TABLES, budget_folder, write_report

@@ -12,11 +12,12 @@ from typing import Any
 
 from torch import nn
 
-from albu_gan.compositing import window_shapes
+from albu_gan.data import DefectDataset
+from albu_gan.defects import DefectInpainter
 from albu_gan.hub import find_weights
-from albu_gan.inpainter import DefectInpainter
+from albu_gan.painting import window_shapes
 from training.atomic import write_json
-from training.datasets import DefectDataset, Split
+from training.datasets import Split
 from training.evaluation.features import DefectFeatures
 from training.evaluation.measure import ClassSamples, collect_samples, means, measure_class, painter_of
 from training.gan.dcgan.folder import load_dcgan

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from albu_gan.compositing import contrast, mask_box, paste
-from albu_gan.demo import sample_images
+from albu_gan.defects import DefectInpainter, place
 from albu_gan.hub import find_weights
-from albu_gan.inpainter import DefectInpainter, Draw
-from albu_gan.placement import place
-from albu_gan.sheet import grid, outline, write_picture
+from albu_gan.painting import Draw, contrast, mask_box, paste
+from albu_gan.pictures import grid, outline, sample_images, write_picture
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.dcgan.sample import sample_pairs
 from training.gan.dcgan.sheet import pair_picture

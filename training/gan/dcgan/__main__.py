@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
+from albu_gan.data import DataError, add_data_arguments, dataset_from_arguments
 from training.atomic import write_json
-from training.datasets import DataError, add_data_arguments, dataset_from_arguments, split_by_group
+from training.datasets import split_by_group
 from training.datasets.split_file import read_split
 from training.gan.config import with_overrides
 from training.gan.dcgan.config import PRESETS, DCGANConfig

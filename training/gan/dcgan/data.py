@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from albu_gan.masks import Shape
-from training.datasets import DataError, DefectDataset, Record
+from albu_gan.data import DataError, DefectDataset, Record
+from albu_gan.defects import Shape
 from training.gan.export import build_mask_bank
 from training.windows import DefectWindow, brighten, flip, jitter_crop
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from albu_gan.hub import find_weights
-from albu_gan.masks import MaskBank
-from albu_gan.weights_folder import CARD, MASKS, MODEL, PICTURE_SUFFIXES, WeightsError, write_folder
+from albu_gan.defects import MaskBank
+from albu_gan.hub import CARD, MASKS, MODEL, PICTURE_SUFFIXES, WeightsError, find_weights, write_folder
 from training.card import model_card
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.dcgan.sample import sample_shapes

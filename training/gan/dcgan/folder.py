@@ -14,9 +14,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from albu_gan.masks import Shape
-from albu_gan.tensor_header import check_safetensors
-from albu_gan.weights_folder import CONFIG, MODEL, WeightsError
+from albu_gan.defects import Shape
+from albu_gan.hub import CONFIG, MODEL, WeightsError, check_safetensors
 from training.gan.dcgan.networks import DCGANGenerator, NetworkConfig
 
 FORMAT_VERSION = 1

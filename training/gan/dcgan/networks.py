@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from albu_gan.generators.base import initialise
+from albu_gan.generators import initialise
 from training.gan.discriminator import GRAIN_GAIN
 
 START = 4  # side of the first feature map

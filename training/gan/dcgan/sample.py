@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from albu_gan.masks import Shape
+from albu_gan.defects import Shape
 from training.gan.dcgan.data import class_condition, shape_condition, span_for
 from training.gan.dcgan.folder import DCGAN
 from training.tensors import uint8_images

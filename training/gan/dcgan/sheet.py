@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from albu_gan.sheet import grid, outline, to_rgb, write_png
+from albu_gan.pictures import grid, outline, to_rgb, write_png
 from training.gan.dcgan.networks import DCGANGenerator
 from training.gan.dcgan.sample import index_masks
 from training.tensors import uint8_images

@@ -1,0 +1,335 @@
+"""`BatchDefectInpaint`: defects for a collated batch, on its device, inside the training step."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from albu_gan import arguments
+from albu_gan.batch.draws import BatchSampler, Placed, Places, PreparedShapes, pixels_of
+from albu_gan.batch.windows import Pixels, contrasts, extract_windows, residual_at, window_masks
+from albu_gan.defects import LATENT_REDRAWS, SHAPE_REDRAWS, DefectInpainter, DefectSampler, class_probabilities
+from albu_gan.hub import find_weights
+from albu_gan.painting import Draw, choose_window
+
+#: Windows that go through the network at once.
+CPU_WINDOWS, DEVICE_WINDOWS = 64, 256
+#: Values of the image that are cut out at once: windows of a reduced scale may be as large as the image.
+SOURCE_PIXELS = 1 << 26
+#: Of masks. torch does little with its other integers.
+MASK_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """Draws, the pixels of their masks, and these (P, C) pixels in [0, 1] before and after."""
+
+    placed: list[Placed]
+    pixels: Pixels
+    before: Tensor
+    after: Tensor
+
+    def keep(self, draws: list[bool]) -> _Painted:
+        """Return those of some draws; their numbers stay."""
+        part, where = self.pixels.part([number for number, kept in enumerate(draws) if kept], renumber=False)
+        return _Painted(self.placed, part, self.before[where], self.after[where])
+
+
+class BatchDefectInpaint(nn.Module):
+    """Paint new defects into a batch of images with a GAN, and label them: `GANDefectInpaint` for whole batches.
+
+    What is painted is drawn on the CPU, all images abreast; windows are cut, painted and pasted on the device of the
+    images, all windows of one shape in one pass. A jittered shape is drawn four times on average, at other places and
+    with other latents, before a new one takes its turn. Put the module into the training step, where the images are on
+    the GPU already:
+
+        images, masks = batch_inpaint(images, masks)
+
+    Like dropout it does nothing in evaluation mode (`.eval()`). It has no parameters: it is neither trained nor saved
+    with the model around it. Gradients do not flow through it.
+
+    Args:
+        weights: bundled name, `org/name`, `org/name@revision`, or a folder.
+        defects_range: how many defects an image, both ends included.
+        classes: names of the classes to paint; None for all.
+        class_sampling: "balanced", "dataset" (frequencies of the mask bank) or `{name: weight}`.
+        mask_source: "bank" (real shapes), "procedural" (invented shapes of the same sizes) or "both" (either, evenly).
+        scale_range: factor by which a shape is scaled.
+        rotate_range: degrees by which a shape is rotated.
+        mask_values: `{class: value}` written into the masks; None: class index + 1.
+        avoid_existing: never touch pixels that the mask already labels.
+        ignore_value: a mask value that is neither painted over nor counted as a defect.
+        max_shift: how far from where its shape was seen a defect may lie, in image heights and widths; 1: anywhere.
+        min_contrast: levels of 255 that a defect must change at the 75th percentile over its mask; one that does not is
+            drawn again, and at last dropped with its label.
+        p: probability of painting an image.
+        seed: of the draws; None takes one from the system. Processes that train together need different seeds.
+
+    Raises:
+        ValueError: at construction for arguments out of range and weights that cannot be used.
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike[str] = "magnetic-tile-v1",
+        defects_range: tuple[int, int] = (1, 1),
+        classes: list[str] | None = None,
+        class_sampling: str | dict[str, float] = "balanced",
+        mask_source: str = "bank",
+        scale_range: tuple[float, float] = (0.8, 1.25),
+        rotate_range: tuple[float, float] = (-15.0, 15.0),
+        mask_values: dict[str, int] | None = None,
+        avoid_existing: bool = True,
+        ignore_value: int | None = None,
+        max_shift: float = 1.0,
+        min_contrast: float = 8.0,
+        p: float = 0.5,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.folder = find_weights(os.fspath(weights))
+        known = self.folder.config.class_names
+        self.defects_range = arguments.count_range("defects_range", defects_range, 1000)
+        self.classes = arguments.class_list(classes, known)
+        self.class_sampling = arguments.check_class_sampling(class_sampling, self.classes, known)
+        self.mask_source = arguments.mask_source(mask_source)
+        self.scale_range = arguments.number_range("scale_range", scale_range, 0.01, 100)
+        self.rotate_range = arguments.number_range("rotate_range", rotate_range, -360, 360)
+        given = arguments.class_integers("mask_values", mask_values, self.classes, known, low=1)
+        self.mask_values = {name: (given or {}).get(name, index + 1) for index, name in enumerate(known)}
+        self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
+        self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
+        arguments.require_not_ignored(self.ignore_value, {name: self.mask_values[name] for name in self.classes})
+        self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
+        arguments.require_centres(self.max_shift, self.folder.has_centres, self.folder.name)
+        self.min_contrast = arguments.number("min_contrast", min_contrast, 0, 255)
+        self.p = arguments.number("p", p, 0, 1)
+        self.rng = np.random.default_rng(seed)
+        self._prepared = PreparedShapes(int(self.rng.integers(2**63)))
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
+        **arguments: Any,
+    ) -> BatchDefectInpaint:
+        """Build the module from bundled weights, a folder or a Hub repository.
+
+        Args:
+            name: bundled name, folder, `org/name` or `org/name@revision`.
+            revision: branch, tag or commit.
+            token: for private repositories.
+            cache_dir: of the Hub.
+            local_files_only: use the cache alone.
+            **arguments: of the constructor.
+        """
+        folder = find_weights(
+            name, revision=revision, token=token, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        return cls(folder.path, **arguments)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes of the weights, in index order."""
+        return self.folder.config.class_names
+
+    @torch.no_grad()
+    def forward(
+        self,
+        images: Tensor,
+        masks: Tensor | None = None,
+        regions: Tensor | None = None,
+        *,
+        draws: Sequence[Sequence[Draw]] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return painted copies of the images and labelled copies of the masks.
+
+        Args:
+            images: (B, C, H, W) float in [0, 1], before any normalisation. Channels that the weights do not have are
+                painted as gray: their mean conditions the network, one residual goes to every channel.
+            masks: (B, H, W) integers, 0 where there is no defect, on the device of the images; None for none.
+            regions: (B, H, W), nonzero where defects may go; None for everywhere.
+            draws: what to paint, a sequence an image, in place of what would be drawn; painted whether visible or not.
+
+        Returns:
+            Images and masks of the same shape, dtype and device, bit-identical where nothing was painted; a mask of
+            None stays None.
+
+        Raises:
+            TypeError, ValueError: if a tensor is not as described.
+        """
+        _check(images, masks, regions, {name: self.mask_values[name] for name in self.classes})
+        painted = images.clone(), None if masks is None else masks.clone()
+        if draws is not None:
+            placed = _given(draws, images)
+            if placed:
+                self._write(*painted, self._paint(images, placed))
+            return painted
+        if self.training:
+            shape_bhw = (len(images), images.shape[2], images.shape[3])
+            places = Places(shape_bhw, self._blocked(masks, regions), images.device)
+            sampler = BatchSampler(self._sampler(images.device), self._prepared, places, self.rng)
+            chosen = np.flatnonzero(self.rng.random(len(images)) < self.p).tolist()
+            for batch in self._rounds(images, sampler, sampler.draw(chosen, images.device)):
+                self._write(*painted, batch)
+        return painted
+
+    def _painter(self, device: torch.device) -> DefectInpainter:
+        return DefectInpainter(self.folder, str(device))
+
+    def _sampler(self, device: torch.device) -> DefectSampler:
+        painter = self._painter(device)
+        return DefectSampler(
+            painter,
+            class_probabilities(painter, self.classes, self.class_sampling),
+            self.defects_range,
+            self.mask_source,
+            self.scale_range,
+            self.rotate_range,
+            self.min_contrast,
+            self.max_shift,
+        )
+
+    def _blocked(self, masks: Tensor | None, regions: Tensor | None) -> Tensor | None:
+        """(B, H, W) bool, True where nothing may be painted; None if nothing is blocked."""
+        blocked: Tensor | None = None if regions is None else regions == 0
+        if masks is not None and self.avoid_existing:
+            blocked = masks != 0 if blocked is None else blocked | (masks != 0)
+        if masks is not None and self.ignore_value is not None and _fits(self.ignore_value, masks.dtype):
+            ignored = masks == self.ignore_value
+            blocked = ignored if blocked is None else blocked | ignored
+        return blocked
+
+    def _paint(self, images: Tensor, placed: list[Placed]) -> _Painted:
+        """Paint defects, all windows of one shape together."""
+        device, channels = images.device, images.shape[1]
+        outlines, corners = [entry.outline for entry in placed], [(entry.top, entry.left) for entry in placed]
+        pixels = pixels_of(placed)
+        added = torch.zeros((len(pixels.draw), channels), device=device)
+        painter = self._painter(device)
+        seen = painter.folder.config.generator.in_channels
+        image_hw = (images.shape[2], images.shape[3])
+        windows = [
+            choose_window((top, left, *outline.shape.mask.shape), image_hw, painter.window_shapes)
+            for outline, (top, left) in zip(outlines, corners, strict=True)
+        ]
+        for shape in painter.window_shapes:
+            members = [number for number, window in enumerate(windows) if window.shape == shape]
+            if not members:
+                continue
+            largest = math.prod(
+                max(side) for side in zip(*((windows[n].height, windows[n].width) for n in members), strict=True)
+            )
+            most = CPU_WINDOWS if device.type == "cpu" else DEVICE_WINDOWS
+            most = max(1, min(most, SOURCE_PIXELS // (largest * channels)))
+            for start in range(0, len(members), most):
+                chunk = members[start : start + most]
+                chosen = [windows[number] for number in chunk]
+                crops = extract_windows(images, [placed[number].sample for number in chunk], chosen)
+                if channels != seen:
+                    crops = crops.mean(dim=1, keepdim=True).expand(-1, seen, -1, -1)
+                part, where = pixels.part(chunk)
+                residuals = painter.residuals(
+                    crops * 2 - 1,
+                    window_masks([outlines[n] for n in chunk], [corners[n] for n in chunk], chosen, part),
+                    [outlines[n].shape.class_index for n in chunk],
+                    torch.from_numpy(np.stack([placed[n].z for n in chunk])).to(device),
+                )
+                if channels != seen:
+                    residuals = residuals.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
+                added[where] = residual_at(residuals, chosen, part)
+        weights = [entry.outline.weight_at(entry.top, entry.left, image_hw) for entry in placed]
+        added *= torch.cat(weights)[:, None]
+        before = images[pixels.sample, :, pixels.row, pixels.column].float()
+        return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
+
+    def _rounds(self, images: Tensor, sampler: BatchSampler, placed: list[Placed]) -> Iterator[_Painted]:
+        """Yield the defects that can be seen; others get new latents, then new shapes, and are dropped at last."""
+        for shape_try in range(SHAPE_REDRAWS + 1):
+            for latent_try in range(LATENT_REDRAWS + 1):
+                if not placed:
+                    return
+                if latent_try:
+                    placed = [sampler.draw_latent_again(entry) for entry in placed]
+                painted = self._paint(images, placed)
+                seen = (contrasts(painted.after - painted.before, painted.pixels) >= self.min_contrast).tolist()
+                yield painted.keep(seen)
+                placed = [entry for entry, visible in zip(placed, seen, strict=True) if not visible]
+            if shape_try < SHAPE_REDRAWS:
+                placed = sampler.draw_again(placed, images.device)
+
+    def _write(self, images: Tensor, masks: Tensor | None, painted: _Painted) -> None:
+        """Paste and label in place."""
+        at = painted.pixels
+        images[at.sample, :, at.row, at.column] = painted.after.to(images.dtype)
+        if masks is not None:
+            names = self.class_names
+            values = [self.mask_values[names[entry.outline.shape.class_index]] for entry in painted.placed]
+            table = torch.tensor(values, device=masks.device, dtype=masks.dtype)
+            masks[at.sample, at.row, at.column] = table[at.draw]
+
+
+def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[Placed]:
+    """Check explicit draws.
+
+    Raises:
+        ValueError: if there is not one sequence an image, or a mask does not lie inside its image.
+    """
+    if len(draws) != len(images):
+        raise ValueError(f"draws must hold one sequence for each of {len(images)} images, got {len(draws)}")
+    height, width = images.shape[-2:]
+    for draw in (draw for several in draws for draw in several):
+        (h, w), top, left = draw.mask.shape, draw.top, draw.left
+        if not (0 <= top <= height - h and 0 <= left <= width - w and draw.mask.any()):
+            raise ValueError(
+                f"the draw of {h} x {w} pixels at row {top}, column {left} is empty or not inside its image of "
+                f"{height} x {width}; draws are made for images of one size"
+            )
+    return [Placed.of(sample, draw, images.device) for sample, several in enumerate(draws) for draw in several]
+
+
+def _fits(value: int, dtype: torch.dtype) -> bool:
+    """Whether a mask can hold a value. Compared with one that it cannot, torch wraps it around: -1 is 255."""
+    return torch.iinfo(dtype).min <= value <= torch.iinfo(dtype).max
+
+
+def _check(images: Any, masks: Any, regions: Any, values: Mapping[str, int]) -> None:
+    """Raise unless the tensors are what `forward` describes."""
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        got = images.dtype if isinstance(images, Tensor) else type(images).__name__
+        raise TypeError(f"images must be a float tensor in [0, 1], got {got}; divide uint8 images by 255")
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise ValueError(f"images must be (B, C, H, W) with at least one pixel, got shape {tuple(images.shape)}")
+    for name, tensor in (("masks", masks), ("regions", regions)):
+        if tensor is None:
+            continue
+        wanted = (images.shape[0], *images.shape[2:])
+        if not isinstance(tensor, Tensor) or tensor.shape != wanted:
+            came = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ValueError(f"{name} must be a tensor (B, H, W) = {wanted} like the images, got {came}")
+        if tensor.device != images.device:
+            raise ValueError(f"{name} are on {tensor.device}, the images on {images.device}; move both to one device")
+    if masks is not None:
+        if masks.dtype not in MASK_DTYPES:
+            raise TypeError(f"masks must hold integer classes, got {masks.dtype}; use masks.long()")
+        for name, value in values.items():
+            if not _fits(value, masks.dtype):
+                raise ValueError(f"mask value {value} of {name!r} does not fit into {masks.dtype}; use masks.long()")
+    sparse = images[:, :, ::8, ::8]
+    if len(sparse) and (sparse.amax() > 1.5 or sparse.amin() < -0.5):
+        raise ValueError(
+            f"images must lie in [0, 1], got values from {sparse.amin():g} to {sparse.amax():g}; paint before they are "
+            "normalised"
+        )

@@ -1,0 +1,57 @@
+"""Labelled defect images as annotation tools leave them on the disk: one record, one file a format."""
+
+from albu_gan.data.coco import (
+    CocoDataset,
+)
+from albu_gan.data.errors import (
+    DataError,
+)
+from albu_gan.data.filling import (
+    fill_defects,
+)
+from albu_gan.data.folder import (
+    FolderDataset,
+)
+from albu_gan.data.formats import (
+    FORMATS,
+    add_data_arguments,
+    dataset_from_arguments,
+    open_dataset,
+)
+from albu_gan.data.image_files import (
+    MAX_MEGAPIXELS,
+    check_header,
+    read_image,
+)
+from albu_gan.data.labelme import (
+    LabelmeDataset,
+)
+from albu_gan.data.magnetic_tile import (
+    MagneticTileDataset,
+)
+from albu_gan.data.record import (
+    DefectDataset,
+    Record,
+)
+from albu_gan.data.severstal import (
+    SeverstalDataset,
+)
+
+__all__ = [
+    "CocoDataset",
+    "DataError",
+    "DefectDataset",
+    "FORMATS",
+    "FolderDataset",
+    "LabelmeDataset",
+    "MAX_MEGAPIXELS",
+    "MagneticTileDataset",
+    "Record",
+    "SeverstalDataset",
+    "add_data_arguments",
+    "check_header",
+    "dataset_from_arguments",
+    "fill_defects",
+    "open_dataset",
+    "read_image",
+]

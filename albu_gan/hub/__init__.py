@@ -1,0 +1,61 @@
+"""Weights folders: found, fetched from the Hugging Face Hub, checked, written and published."""
+
+from albu_gan.hub.bank_header import (
+    CENTRES,
+    check_bank_header,
+)
+from albu_gan.hub.errors import (
+    WeightsError,
+)
+from albu_gan.hub.find import (
+    bundled_names,
+    find_weights,
+    is_hub_name,
+)
+from albu_gan.hub.folder import (
+    CARD,
+    CONFIG,
+    MASKS,
+    MODEL,
+    PICTURE_SUFFIXES,
+    WeightsConfig,
+    WeightsFolder,
+    copy_folder,
+    read_again,
+    read_folder,
+    window_text,
+    write_folder,
+)
+from albu_gan.hub.header import (
+    check_safetensors,
+)
+from albu_gan.hub.once import (
+    OncePerProcess,
+)
+from albu_gan.hub.push import (
+    push_folder,
+)
+
+__all__ = [
+    "CARD",
+    "CENTRES",
+    "CONFIG",
+    "MASKS",
+    "MODEL",
+    "OncePerProcess",
+    "PICTURE_SUFFIXES",
+    "WeightsConfig",
+    "WeightsError",
+    "WeightsFolder",
+    "bundled_names",
+    "check_bank_header",
+    "check_safetensors",
+    "copy_folder",
+    "find_weights",
+    "is_hub_name",
+    "push_folder",
+    "read_again",
+    "read_folder",
+    "window_text",
+    "write_folder",
+]

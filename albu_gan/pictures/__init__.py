@@ -1,0 +1,33 @@
+"""Pictures for people: sheets of samples, and the demo."""
+
+from albu_gan.pictures.demo import (
+    SAMPLES,
+    contact_sheet,
+    read_image,
+    sample_images,
+)
+from albu_gan.pictures.sheet import (
+    around,
+    grid,
+    jpeg_bytes,
+    outline,
+    png_bytes,
+    to_rgb,
+    write_picture,
+    write_png,
+)
+
+__all__ = [
+    "SAMPLES",
+    "around",
+    "contact_sheet",
+    "grid",
+    "jpeg_bytes",
+    "outline",
+    "png_bytes",
+    "read_image",
+    "sample_images",
+    "to_rgb",
+    "write_picture",
+    "write_png",
+]

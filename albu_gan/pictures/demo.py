@@ -1,0 +1,108 @@
+"""The demo's contact sheet: defects painted into the sample images of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from albu_gan.data import MAX_MEGAPIXELS, check_header
+from albu_gan.data import read_image as read_image_file
+from albu_gan.defects import DefectInpainter, jitter_shape, place, scale_shape
+from albu_gan.painting import contrast
+from albu_gan.pictures.sheet import around, grid, outline, to_rgb
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+BALL_SCREWS, GROUND = "ball-screw-*.jpg", "ground-*.jpg"
+CELL_HW = (216, 288)
+ZOOM = 3
+TITLES = ("clean", "mask", "painted", "zoom: clean", "zoom: latent 1", "zoom: latent 2")
+TRIES = 20
+MIN_ROWS = 3  # of a painter, however few its classes
+MIN_CONTRAST = 8.0
+
+
+def sample_images(gray: bool = False) -> list[np.ndarray]:
+    """Read the sample images that come with the package; no labelled defect is in them.
+
+    Args:
+        gray: ground steel, computed, instead of photographs of ball screws.
+
+    Returns:
+        (288, 384, 3) uint8 RGB each; of gray ones (288, 384).
+    """
+    images = [read_image(path) for path in sorted(SAMPLES.glob(GROUND if gray else BALL_SCREWS))]
+    return [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images] if gray else images
+
+
+def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """Read an image file as (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: if there is no such file, it cannot be read, or is larger than that.
+    """
+    check_header(path, max_megapixels)
+    return to_rgb(read_image_file(path))
+
+
+def contact_sheet(
+    painters: Sequence[DefectInpainter], images: Sequence[np.ndarray] | None = None, seed: int = 0
+) -> np.ndarray:
+    """Paint one defect of each class of each painter (three of one that knows a single class) into the images in turn.
+
+    Args:
+        painters: whose classes are shown.
+        images: (H, W, 3) uint8, which a gray painter sees without their colour; None for the samples that go with each.
+        seed: same seed, same sheet.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[list[np.ndarray]] = []
+    for painter in painters:
+        count, gray = len(painter.class_names), painter.folder.config.generator.in_channels == 1
+        surfaces = sample_images(gray) if images is None else images
+        for index in range(max(count, MIN_ROWS)):
+            image = surfaces[len(rows) % len(surfaces)]
+            if gray and image.ndim == 3:
+                image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+            rows.append(_row(painter, index % count, image, rng))
+    return grid(rows, CELL_HW, TITLES)
+
+
+def _row(painter: DefectInpainter, class_index: int, image: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Clean, mask, painted, and the defect enlarged: clean and with two latents."""
+    name = painter.class_names[class_index]
+    for _ in range(TRIES):
+        shape = jitter_shape(painter.mask_bank.sample(class_index, rng), (0.9, 1.2), (-15, 15), rng)
+        shrink = min(side / length for side, length in zip(image.shape[:2], shape.mask.shape, strict=True))
+        if shrink < 1:  # a shape of larger images than the samples are
+            shape = scale_shape(shape, 0.9 * shrink)
+        offset_yx = place(shape, None, (image.shape[0], image.shape[1]), rng)
+        if offset_yx is None:
+            continue
+        mask = np.zeros(image.shape[:2], np.uint8)
+        height, width = shape.mask.shape
+        mask[offset_yx[0] : offset_yx[0] + height, offset_yx[1] : offset_yx[1] + width] = shape.mask
+        seeds = rng.integers(2**31, size=2)
+        first, second = (painter(image, mask, name, seed=int(s)) for s in seeds)
+        if min(contrast(image, first, mask), contrast(image, second, mask)) >= MIN_CONTRAST:
+            break
+    rows, columns = around(mask, (CELL_HW[0] // ZOOM, CELL_HW[1] // ZOOM))
+    if max(height, width) > CELL_HW[0] // ZOOM:
+        rows, columns = around(mask, (CELL_HW[0] * 2 // ZOOM, CELL_HW[1] * 2 // ZOOM))
+    labelled = outline(image, mask)
+    _caption(labelled, name)
+    return [image, labelled, first, image[rows, columns], first[rows, columns], second[rows, columns]]
+
+
+def _caption(image: np.ndarray, text: str) -> None:
+    """Write white on black into the lower left corner of an RGB image, in place."""
+    (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.55, 1)
+    bottom = image.shape[0]
+    cv2.rectangle(image, (0, bottom - height - below - 8), (width + 10, bottom), (24, 24, 24), -1)
+    origin = (5, bottom - below - 3)
+    cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (235, 235, 235), 1, cv2.LINE_AA)
