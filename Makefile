@@ -11,7 +11,7 @@ export NO_MKDOCS_2_WARNING := 1
 .PHONY: demo test test-slow test-albumentationsx lint types docs bench clean
 
 demo: $(VENV)/package
-	@$(BIN)/albu-gan demo --out albu-gan-demo.png
+	@$(BIN)/albu-gan demo --out albu-gan-demo.jpg
 
 test: $(VENV)/everything $(VENV)/albumentationsx lint types
 	ALBUMENTATIONSX_PATH=$$(ls -d $(CURDIR)/$(VENV)/albumentationsx/albumentations 2>/dev/null | xargs -r dirname) \

@@ -22,7 +22,7 @@ from albu_gan.data import read_image as read_image_file
 from albu_gan.defects import DefectInpainter
 from albu_gan.generate.command import add_backend, add_generate
 from albu_gan.hub import MODEL, WeightsFolder, bundled_names, find_weights, window_text
-from albu_gan.pictures import contact_sheet, read_image, write_png
+from albu_gan.pictures import contact_sheet, read_image, write_picture, write_png
 from albu_gan.transform import GANDefectInpaint
 
 DEFAULT_WEIGHTS = "magnetic-tile-v1"
@@ -109,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="paint defects into the sample images and write a contact sheet")
     demo.add_argument("--weights", action="append", help="bundled name, folder or Hub repository; default: all bundled")
     demo.add_argument("--images", type=Path, nargs="+", help="your own images instead of the samples")
-    demo.add_argument("--out", type=Path, default=Path("albu-gan-demo.png"))
+    demo.add_argument("--out", type=Path, default=Path("albu-gan-demo.jpg"))
     demo.add_argument("--seed", type=int, default=0)
     add_max_megapixels(demo)
     demo.set_defaults(run=run_demo)
@@ -156,7 +156,7 @@ def run_demo(arguments: argparse.Namespace) -> None:
     names = arguments.weights or sorted(bundled_names())
     images = [read_image(path, arguments.max_megapixels) for path in arguments.images or ()] or None
     painters = [DefectInpainter.from_pretrained(name) for name in names]
-    write_png(arguments.out, contact_sheet(painters, images, arguments.seed))
+    write_picture(arguments.out, contact_sheet(painters, images, arguments.seed))
     print(arguments.out.resolve())
 
 

@@ -1,4 +1,4 @@
-"""What painting costs: `python -m benchmarks` measures, `python -m benchmarks report` writes docs/speed.md."""
+"""What painting costs: `python -m benchmarks` measures, `python -m benchmarks report` writes docs/research/speed.md."""
 
 import os
 

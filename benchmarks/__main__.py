@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--out DIR]` measures, `batch` whole batches; `report` writes docs/speed.md."""
+"""`python -m benchmarks [--quick] [--out DIR]` measures, `batch` whole batches; `report` writes the page of speed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     batch.add_argument("--rounds", type=int, default=10, help="that count; default %(default)s")
     report = commands.add_parser("report", help="write the tables and plots of a page from speed.json")
     report.add_argument("--results", type=Path, default=RESULTS, help="folder of speed.json and batch-*.json")
-    report.add_argument("--page", type=Path, default=DOCS / "speed.md")
+    report.add_argument("--page", type=Path, default=DOCS / "research" / "speed.md")
     report.add_argument("--plots", type=Path, help="folder of the plots; default: images beside the page")
     return parser
 

@@ -30,9 +30,9 @@ def draw_plots(result: Mapping[str, Any], folder: Path) -> list[Path]:
     paths = []
     for name, figure in made.items():
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-        write_bytes(folder / f"{name}.png", buffer.getvalue())
-        paths.append(folder / f"{name}.png")
+        figure.savefig(buffer, format="webp", dpi=110, pil_kwargs={"lossless": True})
+        write_bytes(folder / f"{name}.webp", buffer.getvalue())
+        paths.append(folder / f"{name}.webp")
     return paths
 
 

@@ -1,4 +1,4 @@
-"""Tables between the marks of docs/speed.md, from the JSON of a run."""
+"""Tables between the marks of docs/research/speed.md, from the JSON of a run."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from training.evaluation.table import figure_table, markdown
 ROOT = Path(__file__).parent.parent
 WEIGHTS = ROOT / "albu_gan" / "weights"
 DATA = ROOT / "docs" / "data"
+BENCHMARK = ROOT / "docs" / "benchmark"
 
 
 def quality() -> str:
@@ -35,9 +36,20 @@ def quality() -> str:
     return "\n".join(lines)
 
 
-def benefit() -> str:
-    """What painting buys a segmentation network, from the runs in docs/benchmark/magnetic-tile."""
-    return benefit_table(ROOT / "docs" / "benchmark" / "magnetic-tile")
+def benefit(name: str = "magnetic-tile") -> str:
+    """What painting buys a segmentation network, from the runs in docs/benchmark/NAME."""
+    return benefit_table(BENCHMARK / name)
+
+
+def generators() -> str:
+    """How long the training of a fold's generator takes, from the runs in docs/benchmark."""
+    runs = [
+        _read(path) for folder in ("magnetic-tile", "bsdata") for path in sorted((BENCHMARK / folder).glob("*.json"))
+    ]
+    trained = [run["painter"] for run in runs if run.get("painter", {}).get("minutes")]
+    minutes = [painter["minutes"] for painter in trained]
+    hardware = "; ".join(sorted({painter["hardware"] for painter in trained}))
+    return f"Training the generator of one fold took {min(minutes):.0f} to {max(minutes):.0f} minutes ({hardware})."
 
 
 def speed() -> str:
@@ -78,7 +90,13 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "magnetic-tile": lambda: evaluation("magnetic-tile", "magnetic-tile-v1"),
         "bsdata": lambda: evaluation("bsdata", "bsdata-pitting-v1"),
     },
-    "docs/severstal.md": {"fid": real_fid},
+    "docs/benchmarks.md": {
+        "magnetic-tile": benefit,
+        "ball-screws": lambda: benefit("bsdata"),
+        "generators": generators,
+    },
+    "docs/speed.md": {"speed": speed},
+    "docs/research/severstal.md": {"fid": real_fid},
 }
 
 

@@ -105,11 +105,11 @@ def test_every_run_is_one_json_that_says_how_it_was_made(finished: Path, fold: F
 
 def test_the_published_tables_are_those_of_the_committed_json() -> None:
     docs = Path(__file__).parents[1] / "docs"
-    page = (docs / "benchmarks.md").read_text(encoding="utf-8")
+    page = (docs / "research" / "benchmark-magnetic-tiles.md").read_text(encoding="utf-8")
     resamples = build_report_parser().parse_args(["--out", "o", "--page", "p"]).resamples
     folders = (docs / "benchmark" / name for name in ("settings", "two-workers"))
     assert filled(page, docs / "benchmark" / "magnetic-tile", resamples, *folders) == page
-    page = (docs / "benchmark-bsdata.md").read_text(encoding="utf-8")
+    page = (docs / "research" / "benchmark-ball-screws.md").read_text(encoding="utf-8")
     assert filled(page, docs / "benchmark" / "bsdata", resamples) == page
 
 
@@ -245,7 +245,7 @@ def test_the_report_fills_a_page_and_draws_the_plots(
     assert f"| 50% | `none` | 1 | {results(finished)['none']['summary']['mean_dice']:.3f} | - | " in benefit_table(
         finished
     )
-    for name in ("benchmark-curves.png", "benchmark-differences.png"):
+    for name in ("benchmark-curves.webp", "benchmark-differences.webp"):
         assert (tmp_path / "images" / name).stat().st_size > 5000
     assert main(command) == 0 and page.read_text() == text
     page.write_text("# Page\n")

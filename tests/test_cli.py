@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from albu_gan.cli import explain, main
+from albu_gan.pictures.sheet import MAX_JPEG_BYTES, jpeg_bytes, png_bytes, write_picture
 
 
 @pytest.fixture
@@ -49,6 +50,18 @@ def test_demo_is_the_same_for_the_same_seed_and_another_for_another(weights: str
         assert main(["demo", "--weights", weights, "--out", str(path), "--seed", seed]) == 0
         sheets.append(path.read_bytes())
     assert sheets[0] == sheets[1] != sheets[2]
+
+
+def test_a_sheet_is_what_its_name_says_and_a_jpeg_stays_small(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3)).astype(np.uint8)
+    write_picture(tmp_path / "a.jpg", noise)
+    write_picture(tmp_path / "a.png", noise)
+    assert (tmp_path / "a.jpg").read_bytes()[:2] == b"\xff\xd8" and (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "a.png"))[:, :, ::-1], noise)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
+    assert len(jpeg_bytes(smooth)) <= MAX_JPEG_BYTES < len(png_bytes(smooth))
+    decoded = cv2.imdecode(np.frombuffer(jpeg_bytes(smooth), np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    assert np.abs(decoded.astype(int) - smooth).mean() < 12
 
 
 def test_inpaint_writes_images_and_masks_that_agree(weights: str, photographs: list[Path], tmp_path: Path) -> None:

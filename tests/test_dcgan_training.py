@@ -274,7 +274,7 @@ def weights(tmp_path: Path) -> Path:
     described = WeightsConfig(
         config, NAMES[::-1], (32, 64), training={"name": "parts-v1", "held_out_groups": ["part9"]}
     )
-    write_folder(tmp_path / "weights", described, state, bank.to_tensors(), "# a card\n", {"preview.png": b"png"})
+    write_folder(tmp_path / "weights", described, state, bank.to_tensors(), "# a card\n", {"preview.jpg": b"jpg"})
     return tmp_path / "weights"
 
 
@@ -310,7 +310,7 @@ def test_extended_weights_hold_learned_shapes_beside_the_real_ones_and_paint_in_
     assert not any(any(shape.edges) for shape in new) and all(shape.mask.sum() >= 6 for shape in new)
     sides = [np.mean([max(shape.mask.shape) for shape in new if shape.class_index == i]) for i in range(2)]
     assert sides[0] > 2 * sides[1]  # class 0 of the weights is the scratch, which is longer
-    for file in ("model.safetensors", "README.md", "preview.png"):
+    for file in ("model.safetensors", "README.md", "preview.jpg"):
         assert (out / file).read_bytes() == (weights / file).read_bytes()
     training = find_weights(str(out)).config.training
     assert (training["name"], training["shapes"]) == ("parts-v1", {"scratch": 8, "pit": 8})

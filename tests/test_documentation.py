@@ -31,7 +31,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = [*sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "research").glob("*.md"))]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -180,13 +180,13 @@ def without_flags(words: list[str], *flags: str) -> list[str]:
 
 @pytest.mark.slow
 def test_the_commands_for_your_own_data_run_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that README and training.md show for `my_data`, with the smoke preset; several processes apart."""
+    """Everything that README and pages show for `my_data`, with the smoke preset; several processes apart."""
     made_up_plates(tmp_path / "my_data")
     monkeypatch.chdir(tmp_path)
     ran: list[list[str]] = []
     for command in (
         command
-        for page in ("README.md", "docs/training.md")
+        for page in ("README.md", "docs/own-data.md", "docs/training.md")
         for block in code_blocks(ROOT / page)
         for command in shell_commands(block)
         if command.startswith("python -m training")
@@ -239,10 +239,18 @@ def test_the_errors_that_troubleshooting_explains_are_those_of_the_code() -> Non
         assert any(pattern.search(text) for text in known), heading
 
 
+def listed(value: str | list[Any]) -> list[str]:
+    """The pages of an entry of the navigation: one, or those of a section."""
+    if isinstance(value, str):
+        return [value]
+    return [page for entry in value for page in ([entry] if isinstance(entry, str) else entry.values())]
+
+
 def test_the_pages_of_the_site_are_all_in_its_navigation() -> None:
     config = yaml.load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    pages = [page for entry in config["nav"] for page in entry.values()]
-    assert sorted(pages) == [page.name for page in DOCS]
+    entries = [entry for section in config["nav"] for value in section.values() for entry in listed(value)]
+    assert sorted(entries) == sorted(page.relative_to(ROOT / "docs").as_posix() for page in DOCS)
+    assert sum(entry.startswith("research/") for entry in entries) > 1
 
 
 @pytest.mark.parametrize("name", ["bsdata-pitting-v1", "magnetic-tile-v1"])
@@ -255,11 +263,11 @@ def test_bundled_weights_are_small_sound_and_say_where_they_come_from(name: str)
     card = (folder.path / "README.md").read_text(encoding="utf-8")
     for group in training["held_out_groups"]:
         assert group in card
-    for word in (training["source"], training["licence"], f"{training['steps']:,}", "preview.png"):
+    for word in (training["source"], training["licence"], f"{training['steps']:,}", "preview.jpg"):
         assert word in card
     for metrics in folder.config.metrics["classes"].values():
         assert f"{metrics['contrast_reached']:.0%}" in card
-    assert (folder.path / "preview.png").is_file()
+    assert (folder.path / "preview.jpg").is_file()
     assert json.loads((folder.path / "config.json").read_text())["metrics"] == folder.config.metrics
 
 

@@ -263,7 +263,7 @@ def test_the_command_measures_compares_and_writes_the_card(
     config = read_folder(weights, "weights").config
     assert config.metrics == metrics
     card = (weights / "README.md").read_text()
-    assert "Beside" in card and "coverage" in card and (weights / "preview.png").is_file()
+    assert "Beside" in card and "coverage" in card and (weights / "preview.jpg").is_file()
     assert f"| found by the segmenter | {metrics['means']['found_painted']:.0%} |" in card
     assert (tmp_path / "out" / "sheet.png").is_file()
     page = (tmp_path / "out" / "report.html").read_text()

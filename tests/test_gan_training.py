@@ -191,8 +191,8 @@ def test_the_exported_folder_says_where_it_comes_from_and_holds_training_shapes_
     bank = DefectInpainter.from_pretrained(str(finished / "weights")).bank
     assert bank.counts() == [shapes.count(0), shapes.count(1)]
     card = (finished / "weights" / "README.md").read_text()
-    assert "parts-v1" in card and "(preview.png)" in card
-    sheet = cv2.imread(str(finished / "weights" / "preview.png"))
+    assert "parts-v1" in card and "(preview.jpg)" in card
+    sheet = cv2.imread(str(finished / "weights" / "preview.jpg"))
     assert sheet.shape[0] > 2 * 216 and sheet.shape[1] > 6 * 288
     assert not list(finished.glob(".*"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ else:
 
 ROOT = Path(__file__).parent.parent
 GITHUB = ROOT / ".github"
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 WORKFLOWS = {path.stem: path for path in sorted((GITHUB / "workflows").glob("*.yml"))}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -70,6 +72,27 @@ def test_a_workflow_may_write_only_where_it_publishes_and_holds_no_token(name: s
     assert "secrets." not in text and "password" not in text
     writing = {job for job, values in workflow["jobs"].items() if "write" in str(values.get("permissions"))}
     assert writing <= {"publish"}
+
+
+def test_pictures_of_the_docs_are_small_jpeg_or_webp_and_no_weights_lie_there() -> None:
+    files = [path for path in (ROOT / "docs").rglob("*") if path.is_file()]
+    previews = [path for path in (ROOT / "albu_gan" / "weights").rglob("*") if path.suffix in PICTURES]
+    pictures = [path for path in files if path.suffix in PICTURES] + previews
+    assert len(pictures) > 20 and previews
+    for path in pictures:
+        assert path.suffix in (".jpg", ".webp"), path
+        assert path.stat().st_size <= 400_000, path
+    assert not [path for path in files if path.suffix in (".safetensors", ".pt", ".pth", ".npz")]
+
+
+def test_a_clone_is_small() -> None:
+    """Of the files at hand: those of a clone, and what was added and is not ignored."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no clone")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    paths = [ROOT / name for name in set(listed) if name and (ROOT / name).is_file()]
+    assert 5_000_000 < sum(path.stat().st_size for path in paths) <= 25_000_000
 
 
 def test_a_release_is_tested_and_published_by_the_workflow_alone() -> None:

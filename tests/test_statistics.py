@@ -109,7 +109,7 @@ def test_the_command_writes_figures_and_plots(steel: Path, tmp_path: Path, capsy
     assert main(["stats", "--data", str(steel), "--format", "severstal", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "12 images, 8 with defects, 4 without" in printed
-    names = ["areas.png", "class_balance.png", "polygons_per_image.png", "stats.json"]
+    names = ["areas.webp", "class_balance.webp", "polygons_per_image.webp", "stats.json"]
     assert sorted(path.name for path in out.iterdir()) == names
     written = json.loads((out / "stats.json").read_text())
     measured = json.loads(json.dumps(measure(open_dataset("severstal", steel), progress=False)))

@@ -179,7 +179,7 @@ def test_a_decoder_is_shown_by_what_it_samples(tmp_path: Path) -> None:
     network = DCGANGenerator(NetworkConfig(32, 1, 2, latent_dim=6, width=4, max_channels=8))
     write_dcgan(tmp_path / "runs" / "dcgan" / "dcgan", network, ("pit", "scratch"), {}, {"train_groups": ["a"]})
     assert main(["sheets", "--out", str(tmp_path / "runs"), "--pictures", str(tmp_path)]) == 0
-    sheet = cv2.imread(str(tmp_path / "models-dcgan.png"))
+    sheet = cv2.imread(str(tmp_path / "models-dcgan.jpg"))
     assert sheet is not None and sheet.shape[1] == 4 + 2 * (sheets.CELL + 4)  # a column a class
     assert sheet[30 : 30 + 2 * sheets.CELL, 10 : sheets.CELL].std() > 0
 
@@ -204,8 +204,8 @@ def test_the_strength_direction_of_one_scene_makes_defects_of_others_stronger() 
 
 
 def test_latent_walks_are_written(tmp_path: Path) -> None:
-    latent_sheet("magnetic-tile-v1", tmp_path / "latents.png")
-    assert cv2.imread(str(tmp_path / "latents.png")).shape[1] > 8 * sheets.CELL
+    latent_sheet("magnetic-tile-v1", tmp_path / "latents.jpg")
+    assert cv2.imread(str(tmp_path / "latents.jpg")).shape[1] > 8 * sheets.CELL
 
 
 @pytest.mark.slow

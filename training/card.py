@@ -14,7 +14,7 @@ from albu_gan.hub import CARD, CONFIG, WeightsConfig, WeightsError, read_folder,
 from training.atomic import write_json, write_text
 from training.evaluation.table import markdown, mean_table
 
-PICTURE = "preview.png"
+PICTURE = "preview.jpg"
 
 
 def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
@@ -22,7 +22,7 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
 
     Args:
         config: its contents; `metrics` may be empty.
-        picture: whether the folder holds `preview.png`.
+        picture: whether the folder holds `preview.jpg`.
     """
     training = config.training
     name = training.get("name", "unnamed")

@@ -34,6 +34,7 @@ MAX_CLASS_NAME = 100
 MAX_MESSAGE = 400  # of what a config's fault is; it may quote a megabyte
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
 MAX_CARD_BYTES = 16 << 20
+PICTURE_SUFFIXES = frozenset({".jpg", ".png"})  # of the card's pictures
 MAX_BYTES = {CONFIG: MAX_CONFIG_BYTES, MODEL: MAX_TENSOR_BYTES, BANK: MAX_TENSOR_BYTES, CARD: MAX_CARD_BYTES}
 
 
@@ -370,7 +371,9 @@ def weights_files(path: Path) -> list[Path]:
             these are copied and published as they are, and would take along whatever a stranger's folder points at.
     """
     files = sorted(
-        file for file in path.iterdir() if file.is_file() and (file.name in MAX_BYTES or file.suffix == ".png")
+        file
+        for file in path.iterdir()
+        if file.is_file() and (file.name in MAX_BYTES or file.suffix in PICTURE_SUFFIXES)
     )
     homes = [path.resolve()]
     if homes[0].parent.name == "snapshots":  # of the Hub's cache, which holds links to its blobs

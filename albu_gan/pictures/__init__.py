@@ -15,21 +15,23 @@ from albu_gan.pictures.sheet import (
     outline,
     png_bytes,
     to_rgb,
+    write_picture,
     write_png,
 )
 
 __all__ = [
     "bank_sheet",
-    "jpeg_bytes",
     "SAMPLES",
     "around",
     "contact_sheet",
     "grid",
+    "jpeg_bytes",
     "outline",
     "png_bytes",
     "read_image",
     "sample_images",
     "surfaces_of",
     "to_rgb",
+    "write_picture",
     "write_png",
 ]

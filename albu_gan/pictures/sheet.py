@@ -11,6 +11,9 @@ import numpy as np
 OUTLINE_RGB = (255, 60, 40)
 GAP = 4
 HEADER = 22
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+JPEG_QUALITY, LOWEST_QUALITY = 85, 40
+MAX_JPEG_BYTES = 400_000  # of a picture of the docs or of a model card
 
 
 def outline(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -73,15 +76,6 @@ def grid(rows: Sequence[Sequence[np.ndarray]], cell_hw: tuple[int, int], titles:
     return sheet
 
 
-def jpeg_bytes(image: np.ndarray, quality: int = 88) -> bytes:
-    """Encode a gray or RGB picture as JPEG."""
-    bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not ok:
-        raise OSError("OpenCV could not encode the picture")
-    return data.tobytes()
-
-
 def png_bytes(image: np.ndarray) -> bytes:
     """Encode a gray or RGB picture."""
     ok, data = cv2.imencode(".png", image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -90,15 +84,36 @@ def png_bytes(image: np.ndarray) -> bytes:
     return data.tobytes()
 
 
+def jpeg_bytes(image: np.ndarray) -> bytes:
+    """Encode a gray or RGB picture in at most `MAX_JPEG_BYTES`, with less quality where it takes that."""
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    for quality in range(JPEG_QUALITY, LOWEST_QUALITY - 1, -5):
+        ok, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+        if not ok:
+            raise OSError("OpenCV could not encode the picture")
+        if data.size <= MAX_JPEG_BYTES:
+            break
+    return data.tobytes()
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write a picture to look at: JPEG if the name ends so, else PNG; as `write_png` otherwise."""
+    _write(path, jpeg_bytes(image) if path.suffix.lower() in JPEG_SUFFIXES else png_bytes(image))
+
+
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write a gray or RGB picture under a temporary name and rename it.
 
     Raises:
         ValueError: if something is there that is no file: renamed onto, a device would be lost.
     """
+    _write(path, png_bytes(image))
+
+
+def _write(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path}: is a folder or a device; give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(png_bytes(image))
+    partial.write_bytes(data)
     partial.replace(path)

@@ -1,8 +1,8 @@
 """Every class, in its own shapes and in a foreign one
 
 `magnetic-tile-v1` paints five classes. Above each has a shape from its own part of the mask bank, as in training.
-Below all have the same ellipse: a class is its shape as much as its texture, and in a foreign shape most of them look
-alike.
+Below all have the same ellipse: in a foreign shape most classes look alike, since a class is its shape as much as its
+texture.
 """
 
 import sys

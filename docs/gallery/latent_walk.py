@@ -1,7 +1,6 @@
 """A walk between two latents
 
-From one defect to another in seven steps. Between two latents lies no gap and no jump, only other defects; the walk
-keeps the length of the latent, as every draw of a normal distribution has about the same.
+From one defect to another in seven steps, without a jump. The walk keeps the length of the latent.
 """
 
 import sys

@@ -21,12 +21,12 @@ ORDER = (
 )
 HEAD = """# Gallery
 
-Every picture is made by the script under it, with the weights and the sample images of the package; `python
-docs/gallery/latents.py` makes the first one again. No seed was searched for.
+Every picture is made by a script in `docs/gallery`, with the weights and the sample images of the package. Its main
+lines can be folded out; `python docs/gallery/latents.py` makes the first picture again. No seed was searched for.
 
 *Photographs: crops of BSData (T. Schlagenhauf, M. Landwehr 2021, <https://doi.org/10.5445/IR/1000129520>), CC BY-SA
-4.0; the pictures are under the same licence. No painter has seen them. The ground steel that `magnetic-tile-v1` paints
-is computed from random numbers (`docs/figures/ground_surface.py`): photographs of tiles may not be given away.*
+4.0; the pictures are under the same licence. No weights were trained on them. The ground steel that
+`magnetic-tile-v1` paints on is computed from random numbers (`docs/figures/ground_surface.py`).*
 """
 
 
@@ -39,11 +39,11 @@ def scripts() -> list[Path]:
 
 
 def section(path: Path) -> str:
-    """Title, text and picture of one example, and its code to fold out."""
+    """Title, text and picture of one example, and its code to fold out, without imports and the writing of the file."""
     source = path.read_text(encoding="utf-8")
     docstring = ast.get_docstring(ast.parse(source)) or ""
     title, _, text = docstring.partition("\n\n")
-    code = source.split('"""', 2)[2].strip()
+    code = source.split("\nOUT = ", 1)[1].split("\n", 1)[1].split("\nsheet = ", 1)[0].strip()
     picture = f"gallery/{path.stem}.jpg"
     return (
         f"## {title}\n\n{text}\n\n![{title}]({picture})\n\n"

@@ -1,7 +1,7 @@
 """Stronger, weaker
 
 `strength` scales what is added to the image: 0 gives the image back, 1 is what the network painted, more exaggerates.
-To paint a series of ever fainter defects, and to see at which your detector gives up, is one loop.
+Paint a series of ever fainter defects, and see at which your detector fails.
 """
 
 import sys

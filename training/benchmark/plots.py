@@ -40,7 +40,7 @@ def plot_differences(found: Mapping[tuple[float, str], Mapping[str, Mapping[str,
 
     Args:
         found: by fraction and baseline, then by the name of the figure, then by arm.
-        path: of the PNG.
+        path: of the WebP.
     """
     panels = {key: figures for key, figures in found.items() if any(figures.values())}
     if not panels:
@@ -69,6 +69,6 @@ def plot_differences(found: Mapping[tuple[float, str], Mapping[str, Mapping[str,
 
 def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    figure.savefig(buffer, format="webp", dpi=130, pil_kwargs={"lossless": True})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, buffer.getvalue())

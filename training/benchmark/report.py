@@ -316,14 +316,14 @@ def write_report(
     text = filled(page.read_text(encoding="utf-8"), out, resamples, settings, speed)
     folder = plots or page.parent / "images"
     fractions = by_fraction(read_runs(out))
-    plot_curves(fractions, folder / "benchmark-curves.png")
+    plot_curves(fractions, folder / "benchmark-curves.webp")
     found = {
         (fraction, base): {METRICS[name][0]: differences(arms, base, name, resamples) for name in PLOTTED}
         for fraction, arms in fractions.items()
         for base in BASELINES
         if compared(arms, base)
     }
-    plot_differences(found, folder / "benchmark-differences.png")
+    plot_differences(found, folder / "benchmark-differences.webp")
     write_text(page, text)
     print(page)
 

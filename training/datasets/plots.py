@@ -23,7 +23,7 @@ def plot_statistics(statistics: dict[str, Any], folder: Path) -> list[Path]:
 
     Args:
         statistics: what `measure` returns.
-        folder: existing; takes `class_balance.png`, `polygons_per_image.png` and `areas.png`.
+        folder: existing; takes `class_balance.webp`, `polygons_per_image.webp` and `areas.webp`.
 
     Returns:
         Paths of the files.
@@ -32,8 +32,8 @@ def plot_statistics(statistics: dict[str, Any], folder: Path) -> list[Path]:
     paths = []
     for name, draw in figures.items():
         stream = io.BytesIO()
-        FigureCanvasAgg(draw(statistics)).print_png(stream)
-        paths.append(folder / f"{name}.png")
+        FigureCanvasAgg(draw(statistics)).print_webp(stream, pil_kwargs={"lossless": True})
+        paths.append(folder / f"{name}.webp")
         write_bytes(paths[-1], stream.getvalue())
     return paths
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from albu_gan.data import DataError, DefectDataset, add_data_arguments, dataset_from_arguments
 from albu_gan.defects import DefectInpainter
 from albu_gan.hub import CARD, CONFIG, WeightsError, WeightsFolder, find_weights
-from albu_gan.pictures import contact_sheet, grid, outline, write_png
+from albu_gan.pictures import contact_sheet, grid, outline, write_picture, write_png
 from training.atomic import write_json, write_text
 from training.card import PICTURE, model_card
 from training.datasets import Split
@@ -171,7 +171,7 @@ def evaluate(folder: WeightsFolder, dataset: DefectDataset, arguments: argparse.
     page = write_page(arguments.out, str(config.training.get("name", folder.name)), metrics, captions)
     if arguments.write_card:
         described = dataclasses.replace(config, metrics=metrics)
-        write_png(folder.path / PICTURE, contact_sheet([painter], seed=arguments.seed))
+        write_picture(folder.path / PICTURE, contact_sheet([painter], seed=arguments.seed))
         write_json(folder.path / CONFIG, described.to_dict())
         write_text(folder.path / CARD, model_card(described, picture=True))
     print(page)

@@ -15,7 +15,7 @@ from albu_gan.data import DefectDataset, Record
 from albu_gan.defects import DefectBank, DefectInpainter, Shape
 from albu_gan.generators import DefectGenerator
 from albu_gan.hub import WeightsConfig, read_folder, write_folder
-from albu_gan.pictures import contact_sheet, png_bytes
+from albu_gan.pictures import contact_sheet, jpeg_bytes
 from training.card import PICTURE, model_card
 from training.datasets.split import Split
 from training.gan.config import TrainConfig
@@ -74,12 +74,12 @@ def export_weights(
 
 
 def _preview(path: Path, config: WeightsConfig, state: dict[str, np.ndarray], masks: dict[str, np.ndarray]) -> bytes:
-    """Paint the package's sample images with what is exported: a PNG for the card that shows nothing of the data."""
+    """Paint the package's sample images with what is exported: a JPEG for the card that shows nothing of the data."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.", suffix=".preview") as folder:
         written = Path(folder) / "weights"
         write_folder(written, config, state, masks, "")
         painter = DefectInpainter(read_folder(written, str(written)))
-        return png_bytes(contact_sheet([painter]))
+        return jpeg_bytes(contact_sheet([painter]))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         elif arguments.command == "sheets":
             write_sheets(arguments.out, arguments.pictures)
         elif arguments.command == "latents":
-            latent_sheet(arguments.weights, arguments.pictures / "latents.png")
+            latent_sheet(arguments.weights, arguments.pictures / "latents.jpg")
         else:
             write_report(arguments.results, arguments.page)
     except (DataError, WeightsError, ValueError, OSError) as err:
@@ -116,12 +116,12 @@ def write_sheets(out: Path, pictures: Path) -> None:
         names = [name for name, setting in SETTINGS.items() if name == BASE or setting.table == which]
         runs = [(name, out / name / "weights") for name in names if (out / name / "weights").is_dir()]
         if runs:
-            compare(runs, pictures / f"models-{which}.png")
-            print(pictures / f"models-{which}.png")
+            compare(runs, pictures / f"models-{which}.jpg")
+            print(pictures / f"models-{which}.jpg")
     for name, setting in SETTINGS.items():
         if setting.decoder_only and (out / name / DECODER).is_dir():
-            decoder_sheet(out / name / DECODER, pictures / f"models-{name}.png")
-            print(pictures / f"models-{name}.png")
+            decoder_sheet(out / name / DECODER, pictures / f"models-{name}.jpg")
+            print(pictures / f"models-{name}.jpg")
 
 
 if __name__ == "__main__":

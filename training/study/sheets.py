@@ -10,7 +10,7 @@ import numpy as np
 from albu_gan.defects import DefectInpainter, place
 from albu_gan.hub import find_weights
 from albu_gan.painting import Draw, contrast, mask_box, paste
-from albu_gan.pictures import grid, outline, sample_images, write_png
+from albu_gan.pictures import grid, outline, sample_images, write_picture
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.dcgan.sample import sample_pairs
 from training.gan.dcgan.sheet import pair_picture
@@ -68,7 +68,7 @@ def compare(runs: Sequence[tuple[str, Path]], path: Path) -> None:
 
     Args:
         runs: title and weights folder of each.
-        path: of the PNG.
+        path: of the picture.
     """
     painters = [(title, DefectInpainter(find_weights(str(folder)))) for title, folder in runs]
     rows = []
@@ -80,7 +80,7 @@ def compare(runs: Sequence[tuple[str, Path]], path: Path) -> None:
         for seed in range(LATENTS):
             painted = [painter(scene.image, scene.mask, scene.name, seed=seed)[scene.view] for _, painter in painters]
             rows.append([scene.labelled(), *painted])
-    write_png(path, grid(rows, (CELL, CELL), ["clean, mask", *(title for title, _ in painters)]))
+    write_picture(path, grid(rows, (CELL, CELL), ["clean, mask", *(title for title, _ in painters)]))
 
 
 def decoder_sheet(folder: Path, path: Path) -> None:
@@ -88,14 +88,14 @@ def decoder_sheet(folder: Path, path: Path) -> None:
 
     Args:
         folder: of the decoder, a run's `dcgan`.
-        path: of the PNG.
+        path: of the picture.
     """
     dcgan = load_dcgan(folder)
     columns = []
     for index in range(len(dcgan.class_names)):
         images, masks = sample_pairs(dcgan, PAIRS, index, seed=0)
         columns.append([pair_picture(image, mask) for image, mask in zip(images, masks, strict=True)])
-    write_png(path, grid(list(zip(*columns, strict=True)), (2 * CELL, CELL), dcgan.class_names))
+    write_picture(path, grid(list(zip(*columns, strict=True)), (2 * CELL, CELL), dcgan.class_names))
 
 
 def latent_sheet(name: str, path: Path) -> None:
@@ -107,7 +107,7 @@ def latent_sheet(name: str, path: Path) -> None:
 
     Args:
         name: of the weights.
-        path: of the PNG.
+        path: of the picture.
     """
     painter = DefectInpainter(find_weights(name))
     rng = np.random.default_rng(0)
@@ -123,7 +123,7 @@ def latent_sheet(name: str, path: Path) -> None:
         steps = [z + factor * direction for factor in np.linspace(-1.5, 1.5, WALK)]
         rows.append([scene.labelled(), *(paint_latent(painter, scene, s.astype(np.float32)) for s in steps)])
     titles = ["clean, mask", *(f"{t:.2f}" for t in np.linspace(0, 1, WALK))]
-    write_png(path, grid(rows, (CELL, CELL), titles))
+    write_picture(path, grid(rows, (CELL, CELL), titles))
 
 
 def slerp(start: np.ndarray, end: np.ndarray, t: float) -> np.ndarray:

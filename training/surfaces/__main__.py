@@ -93,7 +93,7 @@ def make(data: Path, out: Path, samples: Path, seed: int) -> None:
     config = WeightsConfig(None, tuple(names), training=training)
     painter = DefectInpainter.from_bank(bank, names)
     sheet = bank_sheet(painter, [], seed, {index: surfaces_of(name) for index, name in enumerate(names)})
-    write_folder(out, config, None, bank.to_tensors(), bank_card(config, PICTURE), {PICTURE: jpeg_bytes(sheet, 80)})
+    write_folder(out, config, None, bank.to_tensors(), bank_card(config, PICTURE), {PICTURE: jpeg_bytes(sheet)})
     print(f"{len(bank)} defects, {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.1f} MB: {out}")
 
 

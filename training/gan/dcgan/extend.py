@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from albu_gan.defects import DefectBank
-from albu_gan.hub import BANK, CARD, MODEL, WeightsError, find_weights, write_folder
+from albu_gan.hub import BANK, CARD, MODEL, PICTURE_SUFFIXES, WeightsError, find_weights, write_folder
 from training.card import model_card
 from training.gan.dcgan.folder import load_dcgan
 from training.gan.dcgan.sample import sample_shapes
@@ -68,5 +68,7 @@ def extend_bank(weights: str, dcgan_folder: Path, out: Path, per_class: int, see
     )
     card = source.path / CARD
     text = card.read_text(encoding="utf-8") if card.is_file() else model_card(described)
-    pictures = {path.name: path.read_bytes() for path in sorted(source.path.glob("*.png"))}
+    pictures = {
+        path.name: path.read_bytes() for path in sorted(source.path.iterdir()) if path.suffix in PICTURE_SUFFIXES
+    }
     write_folder(out, described, load_file(source.path / MODEL), extended.to_tensors(), text, pictures)
