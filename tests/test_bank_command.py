@@ -125,7 +125,7 @@ def test_layouts_are_recognised_by_what_is_there(tmp_path: Path) -> None:
 
 
 def test_two_layouts_or_none_are_asked_about(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no layout was recognised.*--format"):
+    with pytest.raises(DataError, match=r"no layout was recognised.*--format"):
         detect_format(tmp_path)
     both = write_folder(tmp_path / "both")
     (both / "annotations.json").write_text('{"images": [], "annotations": [], "categories": []}')

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
-from pathlib import Path
 from typing import Any
 
 import albumentations as A
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -66,24 +66,23 @@ def test_a_donor_laid_back_in_its_own_place_is_itself(painter: DefectInpainter) 
     for seed in range(2):
         image, mask = scene(seed, channels)
         found = collect([Annotated("a", image, mask, 0)])
-        for shape, donor in zip(found.shapes, found.donors, strict=True):
+        bank = found.bank(NAMES)
+        for index, (shape, donor) in enumerate(zip(found.shapes, found.donors, strict=True)):
             appearance = donor.appearance
             x, y = appearance.offset_xy
             surface = np.rint(255 * appearance.full_surface()).astype(np.uint8)
-            bank = found.bank(NAMES)
-            index = next(i for i in range(len(bank)) if np.array_equal(bank.appearance(i).pixels, appearance.pixels))
             dressed = dress(bank[index], bank, 0.0, np.random.default_rng(0))
             residual = dressed.look.residual(surface, y, x)  # type: ignore[union-attr]
             h, w = shape.mask.shape
             painted = surface[y : y + h, x : x + w] + 255 * residual
             inner = residual_is_whole(shape.mask)
             error = np.abs(painted - appearance.pixels[y : y + h, x : x + w])[inner]
-            assert error.max() <= 3
+            assert error.max(initial=0) <= 3
+            assert inner.any() or min(shape.mask.shape) < 8
 
 
 def residual_is_whole(mask: np.ndarray) -> np.ndarray:
     """Where the soft edge of a mask has ended."""
-    import cv2
 
     return (
         cv2.erode(mask.view(np.uint8), np.ones((7, 7), np.uint8), borderValue=0).astype(bool)
@@ -117,7 +116,7 @@ def test_the_same_seed_paints_the_same_and_another_differs(folder: str) -> None:
     assert run(1) == run(1) != run(2)
 
 
-def test_defects_go_where_it_is_like_where_they_were_seen(tmp_path: Path) -> None:
+def test_defects_go_where_it_is_like_where_they_were_seen() -> None:
     samples = []
     for seed in range(6):
         image, mask = scene(seed, 1)
@@ -127,7 +126,8 @@ def test_defects_go_where_it_is_like_where_they_were_seen(tmp_path: Path) -> Non
     two[:, 120:] = np.clip(two[:, 120:].astype(int) + 100, 0, 255)  # half of it is far brighter than any donor's place
     shares = {}
     for strength in (0.0, 0.7):
-        transform = GANDefectInpaint(DefectInpainter.from_bank(bank, NAMES).folder.name, p=1.0, place_like=strength)
+        painter = DefectInpainter.from_bank(bank, NAMES)
+        transform = GANDefectInpaint(painter.folder.name, p=1.0, place_like=strength)
         transform.set_random_seed(0)
         masks = [transform(image=two, mask=np.zeros(two.shape, np.uint8))["mask"] for _ in range(60)]
         shares[strength] = np.mean([(mask[:, 120:] > 0).sum() > (mask[:, :120] > 0).sum() for mask in masks])
