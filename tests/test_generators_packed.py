@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import albu_gan.generators.packed as packed_module
 from albu_gan import DefectInpainter
 from albu_gan.generators import ARCHITECTURES, DefectGenerator, build_generator, default_config
 from albu_gan.generators.packed import SIZES, PackedConv, PackedUnshuffleGenerator, packed
@@ -201,7 +200,7 @@ def test_without_the_functions_of_onednn_or_with_wrong_ones_convolutions_are_tor
 ) -> None:
     network = built()
     inputs = windows(network, 1, 64, 64)
-    monkeypatch.setattr(packed_module.torch, "ops", ops)
+    monkeypatch.setattr(torch, "ops", ops)
     arranged = packed(network)
     assert isinstance(arranged, PackedUnshuffleGenerator) and arranged.stem.packed is None
     with torch.inference_mode():

@@ -782,8 +782,9 @@ def test_an_upload_that_stalls_says_so_and_is_given_up(
 
 PUSH_AND_END = """
 import sys
-from albu_gan import GANDefectInpaint, WeightsError, hub_patience
-hub_patience.ANSWER_SECONDS = 0.5
+from albu_gan import GANDefectInpaint, WeightsError
+from albu_gan.hub import patience
+patience.ANSWER_SECONDS = 0.5
 try:
     GANDefectInpaint(weights=sys.argv[1]).push_to_hub("org/new", token=sys.argv[2])
 except WeightsError as err:
