@@ -7,11 +7,14 @@ import os
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault("ALBUMENTATIONS_NO_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+# As many processes as cores: pools of threads in each would wait for each other. Processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else str(os.cpu_count()))
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,6 +23,10 @@ from albu_gan.defects.bank import MaskBank
 from albu_gan.defects.shapes import Shape
 from albu_gan.generators import GeneratorConfig, build_generator
 from albu_gan.hub.folder import WeightsConfig, write_folder
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
 
 CLASSES = ("pit", "scratch", "stain")
 
