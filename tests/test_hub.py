@@ -328,6 +328,9 @@ def wait_for_given_up_questions() -> None:
     for thread in threading.enumerate():
         if thread.name == hub_patience.GIVEN_UP:
             thread.join(5)
+            if thread.is_alive():
+                import sys as _s, traceback as _t
+                print("STUCK", "".join(_t.format_stack(_s._current_frames()[thread.ident])[-6:]), file=_s.__stderr__)
 
 
 AWAY = [refuse, be_slow, be_overloaded, be_overrun, forbid, show_a_login_page, answer_other_json]
