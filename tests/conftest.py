@@ -10,9 +10,13 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 # As many processes as cores: pools of threads in each would wait for each other. Processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else str(os.cpu_count()))
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -103,3 +107,15 @@ def make_image() -> Callable[..., np.ndarray]:
         return levels.astype(np.uint8) if dtype == np.uint8 else (levels / 255).astype(dtype)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def untouched(weights: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What an interpreter finds that has imported nothing yet; see `untouched.py`."""
+    script, out = Path(__file__).with_name("untouched.py"), tmp_path_factory.mktemp("untouched") / "found.json"
+    environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+    done = subprocess.run(
+        [sys.executable, str(script), weights, str(out)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return dict(json.loads(out.read_text(encoding="utf-8")))

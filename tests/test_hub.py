@@ -329,7 +329,9 @@ def wait_for_given_up_questions() -> None:
         if thread.name == hub_patience.GIVEN_UP:
             thread.join(5)
             if thread.is_alive():
-                import sys as _s, traceback as _t
+                import sys as _s
+                import traceback as _t
+
                 print("STUCK", "".join(_t.format_stack(_s._current_frames()[thread.ident])[-6:]), file=_s.__stderr__)
 
 
