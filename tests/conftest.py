@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from albu_gan.defects.bank import MaskBank
 from albu_gan.defects.shapes import Shape
@@ -111,11 +112,14 @@ def make_image() -> Callable[..., np.ndarray]:
 
 @pytest.fixture(scope="session")
 def untouched(weights: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What an interpreter finds that has imported nothing yet; see `untouched.py`."""
-    script, out = Path(__file__).with_name("untouched.py"), tmp_path_factory.mktemp("untouched") / "found.json"
+    """What an interpreter finds that has imported nothing yet; see `untouched.py`. Started once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "untouched.json"
+    script = Path(__file__).with_name("untouched.py")
     environment = {**os.environ, "PYTHONPATH": str(script.parents[1])}
-    done = subprocess.run(
-        [sys.executable, str(script), weights, str(out)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    with FileLock(out.with_suffix(".lock")):
+        if not out.exists():
+            command = [sys.executable, str(script), weights, str(out)]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return dict(json.loads(out.read_text(encoding="utf-8")))
