@@ -22,6 +22,7 @@ __all__ = [
     "Share",
     "add_backend",
     "add_generate",
+    "add_variation",
     "generate",
     "one_thread",
 ]
