@@ -3,6 +3,7 @@
 from albu_gan.generate.command import (
     add_backend,
     add_generate,
+    add_variation,
 )
 from albu_gan.generate.run import (
     generate,
