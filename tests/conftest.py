@@ -37,7 +37,12 @@ CLASSES = ("pit", "scratch", "stain")
 
 
 def make_weights(
-    folder: Path, channels: int = 1, seed: int = 0, centre_yx: tuple[float, float] | None = None, bare: bool = False
+    folder: Path,
+    channels: int = 1,
+    seed: int = 0,
+    centre_yx: tuple[float, float] | None = None,
+    bare: bool = False,
+    classes: tuple[str, ...] = CLASSES,
 ) -> Path:
     """Write a small weights folder whose random network paints visible, latent-dependent residuals.
 
@@ -45,14 +50,14 @@ def make_weights(
     """
     torch.manual_seed(seed)
     config = GeneratorConfig(
-        in_channels=channels, num_classes=len(CLASSES), latent_dim=8, channels=(8, 8), fine_channels=4, style_dim=16
+        in_channels=channels, num_classes=len(classes), latent_dim=8, channels=(8, 8), fine_channels=4, style_dim=16
     )
     network = build_generator(config)
     with torch.no_grad():
         network.head.weight.mul_(20)
     rng = np.random.default_rng(seed)
     shapes = []
-    for index in range(len(CLASSES)):
+    for index in range(len(classes)):
         for _ in range(4):
             height, width = rng.integers(5, 20, size=2)
             mask = rng.random((height, width)) < 0.8
@@ -67,9 +72,9 @@ def make_weights(
         ]
     write_folder(
         folder,
-        WeightsConfig(config, CLASSES, (32, 64), long_windows=True),
+        WeightsConfig(config, classes, (32, 64), long_windows=True),
         {name: tensor.half().numpy() for name, tensor in network.state_dict().items()},
-        DefectBank(shapes, len(CLASSES)).to_tensors(),
+        DefectBank(shapes, len(classes)).to_tensors(),
         "# a test\n",
     )
     return folder
