@@ -15,9 +15,11 @@ import struct
 import subprocess
 import sys
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +31,51 @@ from PIL import Image, ImageFile
 
 from albu_gan import DefectInpainter
 from albu_gan.app import mask_runs
+from albu_gan.app.downloads import Files, write_files
+from albu_gan.app.exemplars import ON_A_PAGE, choose, gallery, page_of
 from albu_gan.app.images import Upload, clean_stem, read_upload, reduce_depth
 from albu_gan.app.launch import is_loopback, usable_port
-from albu_gan.app.scene import (
-    Files,
-    Scene,
-    Setting,
-    draw,
-    keep,
-    new_scene,
-    paint,
-    sample_mask,
-    with_setting,
-    write_files,
-)
+from albu_gan.app.own import cut_out
+from albu_gan.app.sample_mask import sample_mask
+from albu_gan.app.scene import Scene, Setting, draw, keep, new_scene, paint, with_setting
 from albu_gan.cli import main
+from albu_gan.defects import annotated_images, collect
 
 ROOT = Path(__file__).parent.parent
 
 
 def texture(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(90, 160, shape).astype(np.uint8)
+
+
+SPOTS = ((10, 12, 14, 18), (40, 20, 9, 30), (60, 80, 16, 12), (30, 70, 12, 14))  # top, left, height, width
+
+
+def defective(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """An even surface with dark spots of two classes, and its mask."""
+    rng = np.random.default_rng(seed)
+    image, mask = rng.integers(140, 150, shape).astype(np.uint8), np.zeros(shape[:2], np.uint8)
+    for index, (top, left, height, width) in enumerate(SPOTS):
+        spot = (slice(top, top + height), slice(left, left + width))
+        image[spot] = image[spot] // 2 + rng.integers(0, 30, image[spot].shape).astype(np.uint8)
+        mask[spot] = 1 + index % 2
+    return image, mask
+
+
+@pytest.fixture(scope="module")
+def bank_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that holds real defects of two classes alone."""
+    names = ["pit", "scratch"]
+    samples = [defective((90, 120, 3), seed) for seed in range(3)]
+    bank = collect(annotated_images([i for i, _ in samples], [m for _, m in samples], names)).bank(names)
+    folder = tmp_path_factory.mktemp("weights") / "bank"
+    DefectInpainter.from_bank(bank, names).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def bank_painter(bank_weights: str) -> DefectInpainter:
+    return DefectInpainter.from_pretrained(bank_weights)
 
 
 @pytest.fixture
@@ -299,6 +325,117 @@ def test_settings_are_checked(seed: int, strength: float) -> None:
         Setting(seed, strength)
 
 
+@pytest.mark.parametrize("variation", [-0.1, 1.1, float("nan")])
+def test_variation_is_checked(variation: float) -> None:
+    with pytest.raises(ValueError, match="variation must be"):
+        Setting(variation=variation)
+
+
+# Painting like a real defect
+
+
+def test_what_is_painted_is_like_the_exemplar_that_was_chosen(scene: Scene, bank_painter: DefectInpainter) -> None:
+    """Of the painter's own call, and another exemplar or variation is another picture."""
+    scene = draw(scene, boxes(scene.size_hw, (10, 10, 1)))
+    one = paint(with_setting(scene, 0, Setting(7, 1.2, 0.3, exemplar=2)), bank_painter).image
+    expected = bank_painter(scene.clean, scene.drawn == 1, "pit", seed=7, strength=1.2, exemplar=2, variation=0.3)
+    np.testing.assert_array_equal(one, expected)
+    for other in (Setting(7, 1.2, 0.3, exemplar=0), Setting(7, 1.2, 0.9, exemplar=2)):
+        assert (paint(with_setting(scene, 0, other), bank_painter).image != one).any()
+
+
+def test_a_sampled_mask_is_painted_like_its_donor_until_it_is_changed(
+    scene: Scene, bank_painter: DefectInpainter
+) -> None:
+    rng = np.random.default_rng(1)
+    scene = sample_mask(sample_mask(scene, bank_painter, 0, rng), bank_painter, 0, rng)
+    assert [step.setting.exemplar for step in scene.steps()] == [part.donor for part in scene.sampled]
+    assert all(bank_painter.bank.class_of(part.donor) == 0 for part in scene.sampled)
+    np.testing.assert_array_equal(sum(step.mask.astype(int) for step in scene.steps()), scene.drawn)
+    first = scene.sampled[0]
+    labels = scene.drawn.copy()
+    labels[first.top : first.top + 2, first.left : first.left + first.mask.shape[1]] = 0
+    erased = draw(scene, labels)
+    assert [step.setting.exemplar for step in erased.steps()] == [None, scene.sampled[1].donor]
+    assert [step.setting.exemplar for step in draw(erased, scene.drawn).steps()] == [s.donor for s in scene.sampled]
+    chosen = with_setting(scene, 0, Setting(exemplar=4))
+    assert [step.setting.exemplar for step in chosen.steps()] == [4]
+
+
+def test_a_mask_is_sampled_from_the_exemplar_that_was_chosen(scene: Scene, bank_painter: DefectInpainter) -> None:
+    long = next(i for i in bank_painter.bank.members(1) if bank_painter.bank.size_of(i)[1] == 30)
+    scene = sample_mask(with_setting(scene, 1, Setting(exemplar=long)), bank_painter, 1, np.random.default_rng(0))
+    assert scene.sampled[0].donor == long and scene.drawn.max() == 2
+    height, width = scene.sampled[0].mask.shape
+    assert width > 1.5 * height
+
+
+def test_one_s_own_defect_is_painted_on_another_image(scene: Scene, painter: DefectInpainter) -> None:
+    """By weights that hold none, too: what was drawn over dark spots paints dark spots."""
+    image, mask = defective((90, 120, 3))
+    own = cut_out(image, mask == 1, "pit")
+    assert len(own.painter.bank) == 2 and own.left_out == ()
+    scene = with_setting(draw(scene, boxes(scene.size_hw, (10, 10, 3))), 2, Setting(own=own))
+    painted = paint(scene, painter)
+    assert painted.contrasts[2] > 8 and (painted.mask == scene.drawn).all()
+    assert (painted.image.astype(int) - scene.clean)[scene.drawn == 3].mean() < -20
+    sampled = sample_mask(scene, painter, 2, np.random.default_rng(0))
+    assert np.count_nonzero(sampled.drawn) > np.count_nonzero(scene.drawn) and not sampled.sampled
+
+
+def test_an_outline_is_filled() -> None:
+    image, mask = defective((90, 120))
+    whole = mask == 1
+    ring = whole & ~cv2.erode(whole.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    np.testing.assert_array_equal(cut_out(image, ring, "pit").mask, whole)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        ((slice(0, 0), slice(0, 0)), "nothing of pit is drawn"),
+        ((slice(0, 90), slice(0, 120)), "it is larger than half of the image: 90 x 120"),
+        ((slice(70, 85), slice(30, 50)), "it is fainter than"),
+        ((slice(70, 71), slice(30, 33)), "smaller than a defect can be"),
+    ],
+)
+def test_what_cannot_be_an_exemplar_is_explained(drawn: tuple[slice, slice], said: str) -> None:
+    image = np.random.default_rng(0).integers(140, 143, (90, 120)).astype(np.uint8)
+    mask = np.zeros((90, 120), bool)
+    mask[drawn] = True
+    with pytest.raises(ValueError, match=said):
+        cut_out(image, mask, "pit")
+
+
+def test_the_gallery_pages_through_the_defects_of_a_class(bank_painter: DefectInpainter) -> None:
+    bank = bank_painter.bank
+    whole = gallery(bank_painter, 0, (), Setting(), 0)
+    assert [tile[0] for tile in whole["tiles"]] == [f"bank:{i}" for i in bank.members(0)]
+    assert all(tile[2].startswith("data:image/jpeg;base64,") for tile in whole["tiles"])
+    assert (whole["chosen"], whole["pages"], whole["range"]) == ("any", 1, "")
+    image, mask = defective((90, 120, 3))
+    many = DefectInpainter.from_bank(
+        collect(annotated_images([image] * 25, [mask] * 25, ["pit", "scratch"])).bank(["pit", "scratch"]),
+        ["pit", "scratch"],
+    )
+    own = cut_out(image, mask == 1, "pit")
+    last = gallery(many, 1, (own,), Setting(own=own), 7)
+    assert (last["page"], last["pages"], last["chosen"]) == (1, 2, "own:0")
+    assert len(last["tiles"]) == 1 + 50 - ON_A_PAGE and last["range"] == f"{ON_A_PAGE + 1}–50 of 50"
+
+
+def test_a_gallery_of_a_network_says_why_it_is_empty(painter: DefectInpainter) -> None:
+    shown = gallery(painter, 0, (), Setting(), 0)
+    assert shown["tiles"] == [] and "paint with a network" in shown["note"]
+
+
+@pytest.mark.parametrize("token", [None, "", "bank", "bank:-1", "bank:99", "bank:1e3", "own:0", "bank:²", "x" * 9999])
+def test_a_choice_that_is_not_offered_is_refused(bank_painter: DefectInpainter, token: object) -> None:
+    with pytest.raises(ValueError, match="no such defect"):
+        choose(Setting(), token, bank_painter, ())
+    assert page_of(token) is None
+
+
 # What is downloaded
 
 
@@ -330,6 +467,37 @@ def test_the_snippet_paints_the_downloaded_image_again(
     np.testing.assert_array_equal(run_snippet(files, tmp_path, monkeypatch), image)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("gray", [False, True])
+def test_the_snippet_paints_real_defects_again(
+    bank_painter: DefectInpainter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: bool, kept: bool
+) -> None:
+    """A chosen exemplar, sampled ones, and one's own, from the files of the archive alone."""
+    shape = (90, 120) if gray else (90, 120, 3)
+    image, mask = defective((60, 70) if gray else (90, 120, 3), 5)
+    scene = new_scene(Upload(texture(shape), "part-7"))
+    scene = draw(scene, boxes(scene.size_hw, (10, 10, 2)))
+    scene = with_setting(scene, 1, Setting(3, 1.1, 0.2, own=cut_out(image, mask == 1, "dark pit")))
+    scene = sample_mask(scene, bank_painter, 0, np.random.default_rng(2))
+    if kept:
+        scene = keep(scene, bank_painter)
+        scene = with_setting(draw(scene, boxes(scene.size_hw, (70, 100, 2))), 1, Setting(4, 0.9, 0.7, exemplar=3))
+    painted = paint(scene, bank_painter)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "again").mkdir()
+    files = write_files(scene, painted, bank_painter, tmp_path / "files")
+    donor = scene.kept[0].setting.exemplar if kept else scene.sampled[0].donor
+    assert f"exemplar={donor}, variation=0.5" in files.text and "own_1(image" in files.text
+    assert ("exemplar=3, variation=0.7" in files.text) == kept
+    with zipfile.ZipFile(files.archive) as archive:
+        archive.extractall(tmp_path / "again")
+    again = run_snippet(
+        replace(files, snippet=tmp_path / "again" / files.snippet.name), tmp_path / "again", monkeypatch
+    )
+    np.testing.assert_array_equal(again, cv2.imread(str(files.image), cv2.IMREAD_UNCHANGED))
+    np.testing.assert_array_equal(again if gray else again[:, :, ::-1], painted.image)
+
+
 def test_the_snippet_names_bundled_weights_and_is_text_only(tmp_path: Path) -> None:
     painter = DefectInpainter.from_pretrained("magnetic-tile-v1")
     scene = new_scene(Upload(texture((90, 120)), "a"))
@@ -352,17 +520,18 @@ def gradio_leaves_event_loops() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def page(weights: str, colour_weights: str) -> Any:
+def page(weights: str, colour_weights: str, bank_weights: str) -> Any:
     pytest.importorskip("gradio", reason="the page needs the extra: pip install -e '.[app]'")
-    from albu_gan.app.interface import Limits, _Page
+    from albu_gan.app.page import Page
 
-    names = {"gray": weights, "colour": colour_weights}
+    names = {"gray": weights, "colour": colour_weights, "bank": bank_weights}
     with gradio_leaves_event_loops():
-        return _Page({key: DefectInpainter.from_pretrained(name) for key, name in names.items()}, Limits(0.02, 1))
+        return Page({key: DefectInpainter.from_pretrained(name) for key, name in names.items()}, 0.02)
 
 
 def test_the_page_s_handlers_paint_step_by_step(page: Any) -> None:
-    from albu_gan.app.interface import CLOSE, WHOLE, Session
+    from albu_gan.app.controls import CLOSE, WHOLE
+    from albu_gan.app.session import Session
 
     upload = Upload(texture((90, 120, 3)), "part-7")
     (session, *_), canvas = page._start(Session("gray"), upload)[:-1], page._start(Session("gray"), upload)[-1]
@@ -373,7 +542,7 @@ def test_the_page_s_handlers_paint_step_by_step(page: Any) -> None:
     np.testing.assert_array_equal(cv2.imread(compare[1]), cv2.imread(image["value"]))
     assert "**pit** 96 px" in status and "**scratch** 96 px" in status
     session = page._pick_class(session, 1)[0]
-    session, _, _, again, *_ = page._settings(session, CLOSE, 4, 1.5)
+    session, _, _, again, *_ = page._settings(session, CLOSE, 4, 1.5, 0.5)
     assert session.scene.setting(1) == Setting(4, 1.5) and session.scene.setting(0) == Setting()
     assert cv2.imread(again["value"]).shape == (90, 120, 3)
     session = page._keep(session, WHOLE)[0]
@@ -382,25 +551,71 @@ def test_the_page_s_handlers_paint_step_by_step(page: Any) -> None:
     assert session.weights == "colour" and not session.scene.steps()
 
 
+def test_the_page_shows_what_applies_to_the_weights(page: Any) -> None:
+    from albu_gan.app.session import Session
+
+    for weights, seed, has_variation in (("gray", "Latent of pit", False), ("bank", "Seed of pit", True)):
+        number, button, _, variation, tiles = page._settings_of(Session(weights))
+        assert number["label"] == seed and button["value"] == "New " + seed.split()[0].lower()
+        assert variation["visible"] == has_variation and bool(tiles["tiles"]) == has_variation
+        assert ("paint with a network" in tiles["note"]) != has_variation
+
+
+def test_the_page_paints_like_one_s_own_defect_on_the_next_image(page: Any) -> None:
+    from albu_gan.app.controls import WHOLE
+    from albu_gan.app.session import Session
+
+    image, mask = defective((90, 120, 3))
+    session = page._start(Session("gray"), Upload(image, "broken"))[0]
+    session = page._drawn(session, mask_runs.encode((mask == 1).astype(np.uint8)), WHOLE)[0]
+    session, _, status, *rest = page._use_as_exemplar(session, WHOLE)
+    assert status == "Nothing is painted yet." and not session.scene.drawn.any()
+    number, _, _, variation, tiles = rest[-5:]
+    assert (number["label"], variation["visible"], tiles["chosen"]) == ("Seed of pit", True, "own:0")
+    session = page._start(session, Upload(texture((90, 120, 3)), "clean"))[0]
+    session = page._drawn(session, mask_runs.encode(boxes((90, 120), (10, 10, 1))), WHOLE)[0]
+    assert session.setting.own is session.owns[0]
+    session = page._pick_exemplar(session, WHOLE, "any")[0]
+    assert session.setting.own is None and len(session.owns) == 1
+    session = page._pick_weights(session, "bank")[0]
+    session, _, _, *rest = page._pick_exemplar(session, WHOLE, "own:0")
+    assert session.setting.own is session.owns[0] and rest[-1]["chosen"] == "own:0"
+    session = page._pick_exemplar(session, WHOLE, "page:0")[0]
+    assert session.setting.own is session.owns[0]
+
+
+def test_every_handler_returns_a_value_for_each_output(page: Any) -> None:
+    from albu_gan.app.controls import WHOLE
+    from albu_gan.app.session import Session
+
+    session = page._start(Session("bank"), page.samples[0])[0]
+    shown = len(page._shown(session, WHOLE))
+    assert len(page._settings(session, WHOLE, None, 1.0, 0.5)) == shown
+    assert len(page._settings(session, WHOLE, 1, 1.0, 0.5)) == shown
+    assert len(page._pick_exemplar(session, WHOLE, "page:1")) == len(page._pick_exemplar(session, WHOLE, "any"))
+
+
 def test_the_page_explains_what_is_not_possible(page: Any, tmp_path: Path) -> None:
     import gradio
 
-    from albu_gan.app.interface import WHOLE, Session, _explained
+    from albu_gan.app.controls import WHOLE
+    from albu_gan.app.page import explained
+    from albu_gan.app.session import Session
 
     with pytest.raises(gradio.Error, match="Load an image or pick a sample first"):
-        _explained(page._sample)(Session("gray"), WHOLE)
+        explained(page._sample)(Session("gray"), WHOLE)
     path = saved(tmp_path / "large.png", Image.fromarray(texture((200, 101))))
     with pytest.raises(gradio.Error, match=r"^'?large\.png is .*this app takes 0\.02"):
-        _explained(page._upload)(Session("gray"), str(path))
+        explained(page._upload)(Session("gray"), str(path))
 
 
 def test_a_replaced_image_leaves_no_files(page: Any) -> None:
-    from albu_gan.app.interface import Session, _forget
+    from albu_gan.app.session import Session, forget
 
     first = page._start(Session("gray"), page.samples[0])[0]
     second = page._start(first, page.samples[1])[0]
     assert not first.folder.exists() and second.folder.exists()
-    _forget(second)
+    forget(second)
     assert not second.folder.exists()
 
 

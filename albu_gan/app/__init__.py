@@ -1,4 +1,8 @@
 """The browser app: `albu-gan app`.
 
-Only `interface` knows Gradio; what it shows is computed by `images`, `mask_runs`, `scene` and `snippet`.
+Only `controls`, `page` and `interface` know Gradio; what they show is computed by the others.
 """
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
