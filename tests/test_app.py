@@ -36,7 +36,7 @@ from albu_gan.app.exemplars import ON_A_PAGE, choose, gallery, page_of
 from albu_gan.app.images import Upload, clean_stem, read_upload, reduce_depth
 from albu_gan.app.launch import is_loopback, usable_port
 from albu_gan.app.own import cut_out
-from albu_gan.app.sample_mask import sample_mask
+from albu_gan.app.sample_mask import sample_mask, vary_again
 from albu_gan.app.scene import Scene, Setting, draw, keep, new_scene, paint, with_setting
 from albu_gan.cli import main
 from albu_gan.defects import annotated_images, collect
@@ -344,22 +344,63 @@ def test_what_is_painted_is_like_the_exemplar_that_was_chosen(scene: Scene, bank
         assert (paint(with_setting(scene, 0, other), bank_painter).image != one).any()
 
 
-def test_a_sampled_mask_is_painted_like_its_donor_until_it_is_changed(
+def test_a_sampled_mask_is_painted_as_its_donor_until_it_is_changed(
     scene: Scene, bank_painter: DefectInpainter
 ) -> None:
     rng = np.random.default_rng(1)
     scene = sample_mask(sample_mask(scene, bank_painter, 0, rng), bank_painter, 0, rng)
-    assert [step.setting.exemplar for step in scene.steps()] == [part.donor for part in scene.sampled]
+    first, second = scene.sampled
+    assert [step.part for step in scene.steps()] == [first, second]
     assert all(bank_painter.bank.class_of(part.donor) == 0 for part in scene.sampled)
     np.testing.assert_array_equal(sum(step.mask.astype(int) for step in scene.steps()), scene.drawn)
-    first = scene.sampled[0]
     labels = scene.drawn.copy()
     labels[first.top : first.top + 2, first.left : first.left + first.mask.shape[1]] = 0
     erased = draw(scene, labels)
-    assert [step.setting.exemplar for step in erased.steps()] == [None, scene.sampled[1].donor]
-    assert [step.setting.exemplar for step in draw(erased, scene.drawn).steps()] == [s.donor for s in scene.sampled]
-    chosen = with_setting(scene, 0, Setting(exemplar=4))
-    assert [step.setting.exemplar for step in chosen.steps()] == [4]
+    assert [step.part for step in erased.steps()] == [None, second]
+    assert [step.part for step in draw(erased, scene.drawn).steps()] == [first, second]  # "undo"
+    other = next(i for i in bank_painter.bank.members(0) if i not in (first.donor, second.donor))
+    chosen = with_setting(scene, 0, Setting(exemplar=other))
+    assert [(step.part, step.setting.exemplar) for step in chosen.steps()] == [(None, other)]
+
+
+def test_a_sampled_mask_at_variation_0_is_the_donor_itself(bank_painter: DefectInpainter) -> None:
+    """Dark by as much as the donor is, not by a look that was stretched into another shape."""
+    image = np.full((90, 120, 3), 145, np.uint8)
+    scene = with_setting(new_scene(Upload(image, "even")), 0, Setting(variation=0.0))
+    scene = sample_mask(scene, bank_painter, 0, np.random.default_rng(1))
+    (part,) = scene.sampled
+    look = bank_painter.bank.appearance(part.donor)
+    painted = paint(scene, bank_painter).image
+    inside = cv2.erode(scene.drawn, np.ones((7, 7), np.uint8)) > 0
+    assert abs(float(painted[inside].mean()) - float(look.pixels[look.mask].mean())) < 8
+
+
+def test_sampled_masks_follow_seed_and_variation_where_they_are(scene: Scene, bank_painter: DefectInpainter) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(3):
+        scene = sample_mask(scene, bank_painter, 0, rng)
+    for setting in (Setting(4, 1.0, 0.5), Setting(4, 1.0, 1.0), Setting(5, 1.0, 0.0)):
+        varied = vary_again(with_setting(scene, 0, setting), bank_painter, 0)
+        steps = varied.steps()
+        assert len(steps) == 3 and [s.part.donor for s in steps] == [p.donor for p in scene.sampled]  # type: ignore[union-attr]
+        np.testing.assert_array_equal(sum(step.mask.astype(int) for step in steps), varied.drawn)
+        assert (varied.drawn != scene.drawn).any()
+        for step, part in zip(steps, scene.sampled, strict=True):
+            assert step.part is not None and step.part.seed == setting.seed and step.mask[part.top :].any()
+    again = vary_again(with_setting(varied, 0, Setting()), bank_painter, 0)
+    np.testing.assert_array_equal(again.drawn, scene.drawn)
+    assert len(again.steps()) == 3
+    unchanged = with_setting(scene, 0, Setting(0, 2.0))
+    assert vary_again(unchanged, bank_painter, 0) is unchanged
+
+
+def test_a_sampled_mask_that_has_no_room_to_vary_stays(scene: Scene, bank_painter: DefectInpainter) -> None:
+    scene = sample_mask(scene, bank_painter, 0, np.random.default_rng(3))
+    around = cv2.dilate(scene.drawn, np.ones((3, 3), np.uint8)) == 0
+    crowded = draw(scene, np.where(around, 2, scene.drawn).astype(np.uint8))
+    varied = vary_again(with_setting(crowded, 0, Setting(4, 1.0, 1.0)), bank_painter, 0)
+    np.testing.assert_array_equal(varied.drawn == 2, crowded.drawn == 2)
+    assert len([step for step in varied.steps() if step.part is not None]) == 1
 
 
 def test_a_mask_is_sampled_from_the_exemplar_that_was_chosen(scene: Scene, bank_painter: DefectInpainter) -> None:
@@ -380,7 +421,8 @@ def test_one_s_own_defect_is_painted_on_another_image(scene: Scene, painter: Def
     assert painted.contrasts[2] > 8 and (painted.mask == scene.drawn).all()
     assert (painted.image.astype(int) - scene.clean)[scene.drawn == 3].mean() < -20
     sampled = sample_mask(scene, painter, 2, np.random.default_rng(0))
-    assert np.count_nonzero(sampled.drawn) > np.count_nonzero(scene.drawn) and not sampled.sampled
+    assert np.count_nonzero(sampled.drawn) > np.count_nonzero(scene.drawn)
+    assert sampled.steps()[-1].part is sampled.sampled[0] and sampled.sampled[0].own is own
 
 
 def test_an_outline_is_filled() -> None:
@@ -478,7 +520,9 @@ def test_the_snippet_paints_real_defects_again(
     scene = new_scene(Upload(texture(shape), "part-7"))
     scene = draw(scene, boxes(scene.size_hw, (10, 10, 2)))
     scene = with_setting(scene, 1, Setting(3, 1.1, 0.2, own=cut_out(image, mask == 1, "dark pit")))
-    scene = sample_mask(scene, bank_painter, 0, np.random.default_rng(2))
+    for class_index in (0, 1):
+        scene = sample_mask(scene, bank_painter, class_index, np.random.default_rng(2))
+    scene = vary_again(with_setting(scene, 0, Setting(8, 1.3, 0.8)), bank_painter, 0)
     if kept:
         scene = keep(scene, bank_painter)
         scene = with_setting(draw(scene, boxes(scene.size_hw, (70, 100, 2))), 1, Setting(4, 0.9, 0.7, exemplar=3))
@@ -486,8 +530,8 @@ def test_the_snippet_paints_real_defects_again(
     (tmp_path / "files").mkdir()
     (tmp_path / "again").mkdir()
     files = write_files(scene, painted, bank_painter, tmp_path / "files")
-    donor = scene.kept[0].setting.exemplar if kept else scene.sampled[0].donor
-    assert f"exemplar={donor}, variation=0.5" in files.text and "own_1(image" in files.text
+    for said in ("own_1(image", "paint_sampled(painter", "paint_sampled(own_1", "seed=8, variation=0.8, strength=1.3"):
+        assert said in files.text
     assert ("exemplar=3, variation=0.7" in files.text) == kept
     with zipfile.ZipFile(files.archive) as archive:
         archive.extractall(tmp_path / "again")
@@ -590,8 +634,8 @@ def test_every_handler_returns_a_value_for_each_output(page: Any) -> None:
 
     session = page._start(Session("bank"), page.samples[0])[0]
     shown = len(page._shown(session, WHOLE))
-    assert len(page._settings(session, WHOLE, None, 1.0, 0.5)) == shown
-    assert len(page._settings(session, WHOLE, 1, 1.0, 0.5)) == shown
+    assert len(page._settings(session, WHOLE, None, 1.0, 0.5)) == shown + 1
+    assert len(page._settings(session, WHOLE, 1, 1.0, 0.5)) == shown + 1
     assert len(page._pick_exemplar(session, WHOLE, "page:1")) == len(page._pick_exemplar(session, WHOLE, "any"))
 
 

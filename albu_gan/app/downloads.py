@@ -11,7 +11,7 @@ import numpy as np
 
 from albu_gan.app.own import OwnExemplar
 from albu_gan.app.scene import Painted, Scene, Step
-from albu_gan.app.snippet import Call, OwnFiles, python_snippet
+from albu_gan.app.snippet import Call, OwnFiles, SampledCall, python_snippet
 from albu_gan.defects import DefectInpainter
 from albu_gan.hub import bundled_names
 from albu_gan.pictures import write_png
@@ -94,11 +94,14 @@ def weights_name(painter: DefectInpainter) -> str:
     return str(folder.path.resolve()) if is_path else folder.name
 
 
-def _call(step: Step, value: int, painter: DefectInpainter, owns: Sequence[OwnExemplar]) -> Call:
+def _call(step: Step, value: int, painter: DefectInpainter, owns: Sequence[OwnExemplar]) -> Call | SampledCall:
     """Say how a step is painted, with the arguments that have a meaning for it."""
-    s = step.setting
+    s, p = step.setting, step.part
+    own = None if s.own is None else owns.index(s.own)
+    if p is not None:
+        return SampledCall(p.donor, (p.top, p.left), p.draw, p.seed, p.variation, s.strength, p.shrink, own)
     if s.own is not None:
-        return Call(value, s.own.class_name, s.seed, s.strength, s.variation, own=owns.index(s.own))
+        return Call(value, s.own.class_name, s.seed, s.strength, s.variation, own=own)
     name = painter.class_names[step.class_index]
     if painter.paints_exemplars:
         return Call(value, name, s.seed, s.strength, s.variation, s.exemplar)

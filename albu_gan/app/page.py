@@ -18,7 +18,7 @@ from albu_gan.app.controls import CLOSE, DOWNLOADS, WHOLE, Choices, Drawing, Res
 from albu_gan.app.downloads import write_files
 from albu_gan.app.images import Upload, clean_stem, read_upload
 from albu_gan.app.own import cut_out
-from albu_gan.app.sample_mask import sample_mask
+from albu_gan.app.sample_mask import sample_mask, vary_again
 from albu_gan.app.scene import Setting, draw, keep, new_scene, paint, with_setting
 from albu_gan.app.session import Session, forget
 from albu_gan.defects import DefectInpainter
@@ -75,8 +75,8 @@ class Page:
         self._on(c.exemplars.input, self._pick_exemplar, [*here, c.exemplars], [*shown, *about])
         self._on(d.canvas.input, self._drawn, [self.session, d.canvas, r.view], shown)
         for number in numbers:
-            self._on(number.input, self._settings, [*here, *numbers], shown)
-        self._on(c.reroll.click, self._reroll, here, [*shown, c.seed])
+            self._on(number.input, self._settings, [*here, *numbers], [*shown, d.canvas])
+        self._on(c.reroll.click, self._reroll, here, [*shown, d.canvas, c.seed])
         self._on(d.sample.click, self._sample, here, [*shown, d.canvas])
         self._on(d.keep.click, self._keep, here, [*shown, d.canvas])
         self._on(d.use_as_exemplar.click, self._use_as_exemplar, here, [*shown, d.canvas, *about])
@@ -148,13 +148,22 @@ class Page:
         self, session: Session, view: str, seed: float | None, strength: float | None, variation: float | None
     ) -> list[Any]:
         if seed is None or strength is None or variation is None:  # a field that is just being typed into
-            return [session, *self._nothing_new()]
+            return [session, *self._nothing_new(), gr.skip()]
         setting = replace(session.setting, seed=int(seed), strength=float(strength), variation=float(variation))
-        return self._shown(self._set(session, setting), view)
+        return self._varied(session, setting, view)
 
     def _reroll(self, session: Session, view: str) -> list[Any]:
         seed = int(np.random.default_rng().integers(1_000_000))
-        return [*self._shown(self._set(session, replace(session.setting, seed=seed)), view), seed]
+        return [*self._varied(session, replace(session.setting, seed=seed), view), seed]
+
+    def _varied(self, session: Session, setting: Setting, view: str) -> list[Any]:
+        """Return what is shown with another setting, and the canvas: sampled masks may have changed with it."""
+        before = session.loaded.drawn
+        session = self._set(session, setting)
+        scene = vary_again(session.loaded, self._painter(session), session.class_index)
+        session = replace(session, scene=scene)
+        canvas = gr.skip() if scene.drawn is before else gr.update(value=mask_runs.encode(scene.drawn))
+        return [*self._shown(session, view), canvas]
 
     def _set(self, session: Session, setting: Setting) -> Session:
         return replace(session, scene=with_setting(session.loaded, session.class_index, setting))

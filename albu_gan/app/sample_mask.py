@@ -1,4 +1,4 @@
-"""A mask from the bank instead of by hand: a real shape, varied, at a place like the one that it was seen in."""
+"""Masks from the bank instead of by hand: a real shape, varied, at a place like the one that it was seen in."""
 
 from __future__ import annotations
 
@@ -7,23 +7,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from albu_gan.app.scene import MAX_CALLS, SampledPart, Scene, draw
-from albu_gan.defects import (
-    SHRINK_FACTORS,
-    DefectBank,
-    DefectInpainter,
-    Occupancy,
-    Shape,
-    dress,
-    find_alike_place,
-    jitter_shape,
-    longest_side,
-    place,
-)
+from albu_gan.app.sampled import SampledPart, sampled_shape
+from albu_gan.app.scene import MAX_CALLS, Scene, draw
+from albu_gan.defects import SHRINK_FACTORS, DefectInpainter, Occupancy, find_alike_place, place
 
 GAP = 3  # pixels kept free around a sampled shape, so that it does not grow together with another
-SCALE_RANGE, ROTATE_RANGE = (0.8, 1.25), (-15.0, 15.0)  # as `GANDefectInpaint` has them
-PLACE_LIKE = 0.7  # likewise
+PLACE_LIKE = 0.7  # as `GANDefectInpaint` has it
+REMEMBERED = 300  # parts, also of masks that may come back by "undo"
 
 
 def sample_mask(scene: Scene, painter: DefectInpainter, class_index: int, rng: np.random.Generator) -> Scene:
@@ -33,42 +23,91 @@ def sample_mask(scene: Scene, painter: DefectInpainter, class_index: int, rng: n
         ValueError: if the weights hold no shape of the class, nothing fits, or there is too much already.
     """
     setting = scene.setting(class_index)
-    if setting.own is not None:
-        painter, members = setting.own.painter, list(range(len(setting.own.painter.bank)))
-    elif setting.exemplar is not None:
-        members = [setting.exemplar]
-    else:
-        members = painter.bank.members(class_index)
-        if not members:
-            raise ValueError(f"these weights hold no shapes of {painter.class_names[class_index]}; draw one")
+    source = painter if setting.own is None else setting.own.painter
+    members = source.bank.members(class_index if setting.own is None else 0)
+    if not members:
+        raise ValueError(f"these weights hold no shapes of {painter.class_names[class_index]}; draw one")
     if len(scene.steps()) >= MAX_CALLS:
         raise ValueError(f"no more than {MAX_CALLS} masks can be sampled; download, and load the painted image again")
     kernel = np.ones((2 * GAP + 1, 2 * GAP + 1), np.uint8)
     blocked = cv2.dilate(((scene.drawn > 0) | scene.locked()).astype(np.uint8), kernel).astype(bool)
     taken = Occupancy(scene.size_hw, blocked)
-    bank = painter.bank
     for shrink in SHRINK_FACTORS:
-        donor = int(members[rng.integers(len(members))])
-        shape = jitter_shape(bank[donor], SCALE_RANGE, ROTATE_RANGE, rng, shrink, longest_side(scene.size_hw))
-        if painter.paints_exemplars:
-            shape = dress(shape, bank, setting.variation, rng)
-        offset_yx = _free_place(bank, shape, taken, rng, scene.base)
-        if offset_yx is None:
+        donor = int(rng.choice(members)) if setting.exemplar is None else setting.exemplar
+        number = int(rng.integers(1_000_000))
+        shape = sampled_shape(source, scene.size_hw, donor, number, setting.seed, setting.variation, shrink)
+        if source.bank.has_appearances:
+            corner = find_alike_place(source.bank, shape, taken, rng, scene.base, PLACE_LIKE)
+        else:
+            corner = place(shape, taken, scene.size_hw, rng)
+        if corner is None:
             continue
+        part = SampledPart(
+            class_index,
+            shape.mask,
+            *corner,
+            shape.edges,
+            donor,
+            setting.own,
+            number,
+            setting.seed,
+            setting.variation,
+            shrink,
+        )
         labels = scene.drawn.copy()
-        rows, columns = (slice(o, o + s) for o, s in zip(offset_yx, shape.mask.shape, strict=True))
-        labels[rows, columns][shape.mask] = class_index + 1
+        part.lay(labels, class_index + 1)
         scene = draw(scene, labels)
-        if setting.own is None and painter.paints_exemplars:
-            part = SampledPart(class_index, shape.mask, *offset_yx, donor)
-            scene = replace(scene, sampled=(*scene.sampled, part))
-        return scene
+        return _remember(scene, [part]) if source.paints_exemplars else scene
     raise ValueError("there is no room left for another mask; erase some, or load another image")
 
 
-def _free_place(
-    bank: DefectBank, shape: Shape, taken: Occupancy, rng: np.random.Generator, image: np.ndarray
-) -> tuple[int, int] | None:
-    if bank.has_appearances:
-        return find_alike_place(bank, shape, taken, rng, image, PLACE_LIKE)
-    return place(shape, taken, taken.image_hw, rng)
+def vary_again(scene: Scene, painter: DefectInpainter, class_index: int) -> Scene:
+    """Vary the sampled parts of a class anew, with the seed and variation that the class has now, where they are.
+
+    One whose new shape would touch another mask stays as it is.
+    """
+    setting = scene.setting(class_index)
+    source = painter if setting.own is None else setting.own.painter
+    labels, locked, varied = scene.drawn.copy(), scene.locked(), []
+    for part in scene.parts(class_index):
+        if (part.seed, part.variation) == (setting.seed, setting.variation):
+            continue
+        shape = sampled_shape(
+            source, scene.size_hw, part.donor, part.draw, setting.seed, setting.variation, part.shrink
+        )
+        if any(new > whole for new, whole in zip(shape.mask.shape, scene.size_hw, strict=True)):
+            continue
+        top, left = _around_the_same_middle(part, shape.mask.shape, scene.size_hw)
+        new = replace(part, mask=shape.mask, top=top, left=left, seed=setting.seed, variation=setting.variation)
+        without = labels.copy()
+        part.lay(without, 0)
+        if _is_free(new, (without > 0) | locked):
+            labels = without
+            new.lay(labels, class_index + 1)
+            varied.append(new)
+    return _remember(draw(scene, labels), varied) if varied else scene
+
+
+def _remember(scene: Scene, parts: list[SampledPart]) -> Scene:
+    return replace(scene, sampled=(*scene.sampled, *parts)[-REMEMBERED:])
+
+
+def _around_the_same_middle(part: SampledPart, mask_hw: tuple[int, ...], size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Return the corner of another mask for a part; what belongs at a border stays there."""
+    corner = []
+    for axis, start in enumerate((part.top, part.left)):
+        room = size_hw[axis] - mask_hw[axis]
+        middle = start + part.mask.shape[axis] // 2 - mask_hw[axis] // 2
+        at_end = part.edges[axis + 2] and start + part.mask.shape[axis] == size_hw[axis]
+        first = 0 if part.edges[axis] and start == 0 else room if at_end else middle
+        corner.append(min(max(first, 0), room))
+    return corner[0], corner[1]
+
+
+def _is_free(part: SampledPart, taken: np.ndarray) -> bool:
+    """Whether a part neither covers nor touches an (H, W) bool pixel that is taken."""
+    grown = cv2.dilate(np.pad(part.mask, 1).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    top, left = max(0, part.top - 1), max(0, part.left - 1)
+    found = taken[top : part.top + part.mask.shape[0] + 1, left : part.left + part.mask.shape[1] + 1]
+    y, x = top - part.top + 1, left - part.left + 1
+    return not bool((found & grown[y : y + found.shape[0], x : x + found.shape[1]]).any())

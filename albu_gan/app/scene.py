@@ -10,6 +10,7 @@ import numpy as np
 
 from albu_gan.app.images import Upload
 from albu_gan.app.own import OwnExemplar
+from albu_gan.app.sampled import SampledPart, paint_sampled
 from albu_gan.defects import DefectInpainter
 from albu_gan.painting import contrast
 
@@ -49,40 +50,19 @@ class Setting:
 
 @dataclass(frozen=True)
 class Step:
-    """One mask painted with one class and setting."""
-
-    class_index: int
-    mask: np.ndarray
-    setting: Setting
-
-
-@dataclass(frozen=True, eq=False)
-class SampledPart:
-    """A mask that was made from a defect of the bank, which is what is painted there unless another is chosen.
+    """One mask painted with one class and setting.
 
     Attributes:
-        class_index: of the defect.
-        mask: (h, w) bool, tight.
-        top: first row in the image.
-        left: first column.
-        donor: number of the defect in the bank.
+        class_index: of what is painted.
+        mask: (H, W) bool.
+        setting: how.
+        part: the real defect that the mask was sampled from; None where it was drawn.
     """
 
     class_index: int
     mask: np.ndarray
-    top: int
-    left: int
-    donor: int
-
-    def is_still(self, drawn: np.ndarray) -> bool:
-        """Whether an (H, W) bool mask still has this part, and nothing that touches it."""
-        height, width = self.mask.shape
-        top, left = max(0, self.top - 1), max(0, self.left - 1)
-        found = drawn[top : self.top + height + 1, left : self.left + width + 1]
-        expected = np.zeros_like(found)
-        y, x = self.top - top, self.left - left
-        expected[y : y + height, x : x + width] = self.mask
-        return bool((found == expected).all())
+    setting: Setting
+    part: SampledPart | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +74,7 @@ class Scene:
         stem: of the names of downloaded files.
         drawn: (H, W) uint8, class index + 1 where a defect is to be painted.
         settings: of each class that has other settings than the default.
-        sampled: what of `drawn` was made from the bank; some of it may have been erased or drawn over.
+        sampled: what of `drawn` has the shape of a real defect; some of it may have been erased or drawn over.
         kept: earlier steps, which no longer change.
         base: the clean image with the kept steps painted.
     """
@@ -130,20 +110,25 @@ class Scene:
             steps += self._steps_of(int(value) - 1, self.drawn == value)
         return tuple(steps)
 
+    def parts(self, class_index: int) -> list[SampledPart]:
+        """Return the sampled parts of a class that are still there, and are to be painted as what they are."""
+        setting, rest, found = self.setting(class_index), self.drawn == class_index + 1, []
+        for part in reversed(self.sampled):
+            wanted = part.class_index == class_index and part.own is setting.own
+            if wanted and setting.exemplar in (None, part.donor) and part.is_still(rest):
+                part.lay(rest, False)
+                found.append(part)
+        return found[::-1]
+
     def _steps_of(self, class_index: int, mask: np.ndarray) -> list[Step]:
-        """One step of a drawn class; where any exemplar will do, one more for each part that was sampled from one."""
-        setting = self.setting(class_index)
-        if setting.own is not None or setting.exemplar is not None:
-            return [Step(class_index, mask, setting)]
-        parts, rest = [], mask.copy()
-        for part in self.sampled:
-            if part.class_index == class_index and part.is_still(mask):
-                alone = np.zeros_like(mask)
-                rows, columns = (slice(o, o + s) for o, s in zip((part.top, part.left), part.mask.shape, strict=True))
-                alone[rows, columns] = part.mask
-                rest &= ~alone
-                parts.append(Step(class_index, alone, replace(setting, exemplar=part.donor)))
-        return [*([Step(class_index, rest, setting)] if rest.any() else []), *parts]
+        """One step of what is drawn of a class, and one of each part that was sampled."""
+        setting, rest, steps = self.setting(class_index), mask.copy(), []
+        for part in self.parts(class_index):
+            alone = np.zeros_like(mask)
+            part.lay(alone, True)
+            rest &= ~alone
+            steps.append(Step(class_index, alone, setting, part))
+        return [*([Step(class_index, rest, setting)] if rest.any() else []), *steps]
 
 
 @dataclass(frozen=True)
@@ -211,11 +196,18 @@ def paint(scene: Scene, painter: DefectInpainter) -> Painted:
     for index, step in enumerate(scene.steps()):
         mask[step.mask] = step.class_index + 1
         if index >= len(scene.kept):
-            s = step.setting
-            source, name = painter, painter.class_names[step.class_index]
-            if s.own is not None:
-                source, name = s.own.painter, s.own.class_name
-            image = source(image, step.mask, name, s.seed, s.strength, s.exemplar, s.variation)
+            image = _painted(image, step, painter)
         reached = contrast(scene.clean, image, step.mask)
         contrasts[step.class_index] = min(reached, contrasts.get(step.class_index, np.inf))
     return Painted(image, mask, contrasts)
+
+
+def _painted(image: np.ndarray, step: Step, painter: DefectInpainter) -> np.ndarray:
+    s, p = step.setting, step.part
+    source, name = painter, painter.class_names[step.class_index]
+    if s.own is not None:
+        source, name = s.own.painter, s.own.class_name
+    if p is not None:
+        corner_yx = p.top, p.left
+        return paint_sampled(source, image, p.donor, corner_yx, p.draw, p.seed, p.variation, s.strength, p.shrink)
+    return source(image, step.mask, name, s.seed, s.strength, s.exemplar, s.variation)

@@ -26,6 +26,31 @@ class OwnFiles:
 
 
 @dataclass(frozen=True)
+class SampledCall:
+    """One call of `paint_sampled`, by the names of its arguments.
+
+    Attributes:
+        donor: number in the bank.
+        corner_yx: first row and column.
+        draw: seed of how the donor is mirrored, scaled and turned.
+        seed: of how it is varied.
+        variation: in [0, 1].
+        strength: factor of what is added.
+        shrink: further factor of its size.
+        own: as in `Call`.
+    """
+
+    donor: int
+    corner_yx: tuple[int, int]
+    draw: int
+    seed: int
+    variation: float
+    strength: float
+    shrink: float
+    own: int | None = None
+
+
+@dataclass(frozen=True)
 class Call:
     """One call of a painter.
 
@@ -49,7 +74,7 @@ class Call:
 
 
 def python_snippet(
-    calls: Sequence[Call],
+    calls: Sequence[Call | SampledCall],
     weights: str,
     clean_file: str,
     mask_file: str,
@@ -74,9 +99,13 @@ def python_snippet(
         "",
         "from albu_gan import DefectInpainter",
     ]
+    if any(isinstance(call, SampledCall) for call in calls):
+        lines.append("from albu_gan.app.sampled import paint_sampled")
     if owns:
         lines.append("from albu_gan.defects import annotated_images, collect")
-    lines += ["", f"image = {_read(clean_file, gray)}", f"mask = {_read(mask_file, True)}"]
+    lines += ["", f"image = {_read(clean_file, gray)}"]
+    if any(isinstance(call, Call) for call in calls):
+        lines.append(f"mask = {_read(mask_file, True)}")
     if any(call.own is None for call in calls):
         lines.append(f"painter = DefectInpainter.from_pretrained({weights!r})")
     for number, own in enumerate(owns, 1):
@@ -97,8 +126,12 @@ def _read(file: str, gray: bool) -> str:
     return f"cv2.cvtColor(cv2.imread({file!r}), cv2.COLOR_BGR2RGB)"
 
 
-def _painted(call: Call) -> str:
+def _painted(call: Call | SampledCall) -> str:
     painter = "painter" if call.own is None else f"own_{call.own + 1}"
+    if isinstance(call, SampledCall):
+        names = ("donor", "corner_yx", "draw", "seed", "variation", "strength", "shrink")
+        named = ", ".join(f"{name}={getattr(call, name)!r}" for name in names)
+        return f"image = paint_sampled({painter}, image, {named})"
     arguments = [f"seed={call.seed}", f"strength={call.strength!r}"]
     if call.exemplar is not None:
         arguments.append(f"exemplar={call.exemplar}")
