@@ -31,6 +31,9 @@ DOWNLOADS = (
 )
 
 
+SAMPLE_COLUMNS = 5
+
+
 class Choices:
     """The left column: image, weights, class, and how it is painted.
 
@@ -38,7 +41,7 @@ class Choices:
         samples: images to start from.
         weights: names; the first is chosen.
         megapixels: of an upload.
-        classes, seed, reroll, strength, variation, exemplars: what depends on weights and class, in each component.
+        classes, seed, reroll, strength, variation: what depends on weights and class, in each component.
     """
 
     def __init__(
@@ -51,7 +54,6 @@ class Choices:
         reroll: Properties,
         strength: Properties,
         variation: Properties,
-        exemplars: Properties,
     ) -> None:
         self.upload = gr.File(
             label=f"Your image, up to {megapixels:g} megapixels",
@@ -62,9 +64,8 @@ class Choices:
         self.samples = gr.Gallery(
             list(samples),
             label="or a sample",
-            columns=4,
-            rows=2,
-            height=168,
+            columns=SAMPLE_COLUMNS,
+            height=42 + 52 * -(-len(samples) // SAMPLE_COLUMNS),
             object_fit="cover",
             allow_preview=False,
             interactive=False,
@@ -74,18 +75,21 @@ class Choices:
         )
         self.weights = gr.Dropdown(list(weights), value=weights[0], label="Weights", elem_id="weights")
         self.classes = gr.Radio(**classes, label="Class to draw", elem_id="classes", type="value")
-        self.exemplars = _own_html("exemplars", **exemplars)
-        self.variation = gr.Slider(0, 1, **variation, step=0.05, elem_id="variation")
         with gr.Row(elem_id="latent-row"):
             self.seed = gr.Number(**seed, precision=0, minimum=0, maximum=MAX_SEED, min_width=100, elem_id="seed")
             self.reroll = gr.Button(**reroll, min_width=100, size="md", elem_id="reroll")
+        self.variation = gr.Slider(0, 1, **variation, step=0.05, elem_id="variation")
         self.strength = gr.Slider(0, MAX_STRENGTH, **strength, step=0.05, elem_id="strength")
 
 
 class Drawing:
-    """The middle column: what is drawn on, and what makes masks or takes them."""
+    """The middle column: what is drawn on, what makes masks or takes them, and real defects to paint like.
 
-    def __init__(self) -> None:
+    Args:
+        exemplars: what the gallery shows.
+    """
+
+    def __init__(self, exemplars: Properties) -> None:
         self.canvas = _own_html(
             "canvas", picture=None, size_hw=None, image_id=None, locked=None, active=0, palette=list(PALETTE)
         )
@@ -93,6 +97,7 @@ class Drawing:
             self.sample = gr.Button("Sample a mask", variant="primary", size="md", min_width=120, elem_id="sample")
             self.keep = gr.Button("Keep and go on", size="md", min_width=120, elem_id="keep")
             self.use_as_exemplar = gr.Button("Use as exemplar", size="md", min_width=120, elem_id="use-as-exemplar")
+        self.exemplars = _own_html("exemplars", **exemplars)
         gr.HTML(HINT, padding=False, apply_default_css=False)
 
 

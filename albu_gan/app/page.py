@@ -49,10 +49,10 @@ class Page:
             with gr.Row(elem_id="columns"):
                 with gr.Column(scale=3, min_width=250):
                     samples = [sample.image for sample in self.samples]
-                    about = [self._classes(start), *self._about(start)]
-                    self.choices = Choices(samples, list(painters), megapixels, *about)
+                    *about, tiles = self._about(start)
+                    self.choices = Choices(samples, list(painters), megapixels, self._classes(start), *about)
                 with gr.Column(scale=5, min_width=400):
-                    self.drawing = Drawing()
+                    self.drawing = Drawing(tiles)
                 with gr.Column(scale=5, min_width=400):
                     self.results = Results()
             self._connect()
@@ -61,10 +61,10 @@ class Page:
         c, d, r = self.choices, self.drawing, self.results
         shown = [self.session, r.compare, r.status, *r.downloads, r.steps, r.code]
         numbers: list[Any] = [c.seed, c.strength, c.variation]
-        about = [c.seed, c.reroll, c.strength, c.variation, c.exemplars]
+        about = [c.seed, c.reroll, c.strength, c.variation, d.exemplars]
         here = [self.session, r.view]
         self._on(c.upload.upload, self._upload, [self.session, c.upload], [*shown, d.canvas])
-        self._on(c.samples.select, self._pick_sample, [self.session], [*shown, d.canvas])
+        self._on(c.samples.select, self._pick_sample, [self.session], [*shown, d.canvas, c.classes, *about])
         self._on(
             c.weights.input,
             self._pick_weights,
@@ -72,7 +72,7 @@ class Page:
             [*shown, d.canvas, c.classes, *about],
         )
         self._on(c.classes.input, self._pick_class, [self.session, c.classes], [self.session, d.canvas, *about])
-        self._on(c.exemplars.input, self._pick_exemplar, [*here, c.exemplars], [*shown, *about])
+        self._on(d.exemplars.input, self._pick_exemplar, [*here, d.exemplars], [*shown, *about])
         self._on(d.canvas.input, self._drawn, [self.session, d.canvas, r.view], shown)
         for number in numbers:
             self._on(number.input, self._settings, [*here, *numbers], [*shown, d.canvas])
@@ -106,7 +106,21 @@ class Page:
         return self._start(session, upload)
 
     def _pick_sample(self, session: Session, event: gr.SelectData) -> list[Any]:
-        return self._start(session, self.samples[int(event.index) % len(self.samples)])
+        sample = self.samples[int(event.index) % len(self.samples)]
+        session = self._with_class_of(session, sample)
+        return [
+            *self._start(session, sample),
+            gr.update(**self._classes(session)),
+            *self._settings_of(session),
+        ]
+
+    def _with_class_of(self, session: Session, sample: Upload) -> Session:
+        """Choose a class of the surface that a sample shows, if the chosen one is of another."""
+        surface = sample.stem.rpartition("-")[0].replace("-", " ") + " "
+        fitting = [i for i, name in enumerate(self._painter(session).class_names) if name.startswith(surface)]
+        if not fitting or session.class_index in fitting:
+            return session
+        return replace(session, class_index=fitting[0], gallery_page=0)
 
     def _start(self, session: Session, upload: Upload) -> list[Any]:
         forget(session)
