@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from defective import make_bank_weights
 
 from albu_gan.defects.bank import DefectBank
 from albu_gan.defects.shapes import Shape
@@ -73,6 +74,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An RGB weights folder of three classes."""
     return str(make_weights(tmp_path_factory.mktemp("weights") / "colour", channels=3))
+
+
+@pytest.fixture(scope="session")
+def bank_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that holds real defects of two classes, no network."""
+    return str(make_bank_weights(tmp_path_factory.mktemp("weights") / "bank"))
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from defective import defective
 from PIL import Image, ImageFile
 
 from albu_gan import DefectInpainter
@@ -37,6 +38,7 @@ from albu_gan.app.images import Upload, clean_stem, read_upload, reduce_depth
 from albu_gan.app.launch import is_loopback, usable_port
 from albu_gan.app.own import cut_out
 from albu_gan.app.sample_mask import sample_mask, vary_again
+from albu_gan.app.sampled import SampledPart
 from albu_gan.app.scene import Scene, Setting, draw, keep, new_scene, paint, with_setting
 from albu_gan.cli import main
 from albu_gan.defects import annotated_images, collect
@@ -46,31 +48,6 @@ ROOT = Path(__file__).parent.parent
 
 def texture(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(90, 160, shape).astype(np.uint8)
-
-
-SPOTS = ((10, 12, 14, 18), (40, 20, 9, 30), (60, 80, 16, 12), (30, 70, 12, 14))  # top, left, height, width
-
-
-def defective(shape: tuple[int, ...], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """An even surface with dark spots of two classes, and its mask."""
-    rng = np.random.default_rng(seed)
-    image, mask = rng.integers(140, 150, shape).astype(np.uint8), np.zeros(shape[:2], np.uint8)
-    for index, (top, left, height, width) in enumerate(SPOTS):
-        spot = (slice(top, top + height), slice(left, left + width))
-        image[spot] = image[spot] // 2 + rng.integers(0, 30, image[spot].shape).astype(np.uint8)
-        mask[spot] = 1 + index % 2
-    return image, mask
-
-
-@pytest.fixture(scope="module")
-def bank_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder that holds real defects of two classes alone."""
-    names = ["pit", "scratch"]
-    samples = [defective((90, 120, 3), seed) for seed in range(3)]
-    bank = collect(annotated_images([i for i, _ in samples], [m for _, m in samples], names)).bank(names)
-    folder = tmp_path_factory.mktemp("weights") / "bank"
-    DefectInpainter.from_bank(bank, names).save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture
@@ -363,6 +340,18 @@ def test_a_sampled_mask_is_painted_as_its_donor_until_it_is_changed(
     assert [(step.part, step.setting.exemplar) for step in chosen.steps()] == [(None, other)]
 
 
+def test_a_stroke_in_the_bend_of_a_sampled_mask_leaves_it_as_it_is() -> None:
+    bend = np.zeros((20, 20), bool)
+    bend[:, :3] = bend[-3:] = True
+    part = SampledPart(0, bend, 5, 6, (False,) * 4, 0, None, 0, 0, 0.5, 1.0)
+    drawn = np.zeros((40, 40), bool)
+    part.lay(drawn, True)
+    drawn[7:12, 14:20] = True
+    assert part.is_still(drawn) and not part.is_free(drawn)
+    drawn[7, 9:14] = True
+    assert not part.is_still(drawn)
+
+
 def test_a_sampled_mask_at_variation_0_is_the_donor_itself(bank_painter: DefectInpainter) -> None:
     """Dark by as much as the donor is, not by a look that was stretched into another shape."""
     image = np.full((90, 120, 3), 145, np.uint8)
@@ -591,6 +580,7 @@ def test_the_page_s_handlers_paint_step_by_step(page: Any) -> None:
     assert cv2.imread(again["value"]).shape == (90, 120, 3)
     session = page._keep(session, WHOLE)[0]
     assert len(session.scene.kept) == 2 and not session.scene.drawn.any()
+    assert page._pick_weights(session, "gray")[0] is session  # nothing is lost to a list that loses the focus
     session = page._pick_weights(session, "colour")[0]
     assert session.weights == "colour" and not session.scene.steps()
 
@@ -636,6 +626,7 @@ def test_every_handler_returns_a_value_for_each_output(page: Any) -> None:
     shown = len(page._shown(session, WHOLE))
     assert len(page._settings(session, WHOLE, None, 1.0, 0.5)) == shown + 1
     assert len(page._settings(session, WHOLE, 1, 1.0, 0.5)) == shown + 1
+    assert len(page._pick_weights(session, "bank")) == len(page._pick_weights(session, "gray"))
     assert len(page._pick_exemplar(session, WHOLE, "page:1")) == len(page._pick_exemplar(session, WHOLE, "any"))
 
 

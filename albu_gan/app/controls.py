@@ -35,25 +35,17 @@ SAMPLE_COLUMNS = 5
 
 
 class Choices:
-    """The left column: image, weights, class, and how it is painted.
+    """The left column: image, weights, class.
 
     Args:
         samples: images to start from.
         weights: names; the first is chosen.
         megapixels: of an upload.
-        classes, seed, reroll, strength, variation: what depends on weights and class, in each component.
+        classes: to choose from.
     """
 
     def __init__(
-        self,
-        samples: Sequence[np.ndarray],
-        weights: Sequence[str],
-        megapixels: float,
-        classes: Properties,
-        seed: Properties,
-        reroll: Properties,
-        strength: Properties,
-        variation: Properties,
+        self, samples: Sequence[np.ndarray], weights: Sequence[str], megapixels: float, classes: Properties
     ) -> None:
         self.upload = gr.File(
             label=f"Your image, up to {megapixels:g} megapixels",
@@ -75,11 +67,6 @@ class Choices:
         )
         self.weights = gr.Dropdown(list(weights), value=weights[0], label="Weights", elem_id="weights")
         self.classes = gr.Radio(**classes, label="Class to draw", elem_id="classes", type="value")
-        with gr.Row(elem_id="latent-row"):
-            self.seed = gr.Number(**seed, precision=0, minimum=0, maximum=MAX_SEED, min_width=100, elem_id="seed")
-            self.reroll = gr.Button(**reroll, min_width=100, size="md", elem_id="reroll")
-        self.variation = gr.Slider(0, 1, **variation, step=0.05, elem_id="variation")
-        self.strength = gr.Slider(0, MAX_STRENGTH, **strength, step=0.05, elem_id="strength")
 
 
 class Drawing:
@@ -102,9 +89,13 @@ class Drawing:
 
 
 class Results:
-    """The right column: before and after, downloads, the program."""
+    """The right column: before and after, how the chosen class is painted, downloads, the program.
 
-    def __init__(self) -> None:
+    Args:
+        seed, reroll, strength, variation: what depends on weights and class, in each component.
+    """
+
+    def __init__(self, seed: Properties, reroll: Properties, strength: Properties, variation: Properties) -> None:
         self.compare = gr.ImageSlider(
             label="Before / after",
             type="filepath",
@@ -117,6 +108,11 @@ class Results:
         )
         self.status = gr.Markdown("Nothing is painted yet.", elem_id="status")
         self.view = gr.Radio([WHOLE, CLOSE], value=WHOLE, show_label=False, container=False, elem_id="view")
+        with gr.Row(elem_id="latent-row"):
+            self.seed = gr.Number(**seed, precision=0, minimum=0, maximum=MAX_SEED, min_width=100, elem_id="seed")
+            self.reroll = gr.Button(**reroll, min_width=100, size="md", elem_id="reroll")
+        self.variation = gr.Slider(0, 1, **variation, step=0.05, elem_id="variation")
+        self.strength = gr.Slider(0, MAX_STRENGTH, **strength, step=0.05, elem_id="strength")
         with gr.Row(elem_id="downloads"):
             self.downloads = [
                 gr.DownloadButton(label, interactive=False, size="sm", min_width=90, elem_id=f"download-{name}")

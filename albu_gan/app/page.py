@@ -46,22 +46,22 @@ class Page:
         ) as self.blocks:
             self.session = gr.State(start, time_to_live=6 * HOUR, delete_callback=forget)
             header()
+            *about, tiles = self._about(start)
             with gr.Row(elem_id="columns"):
                 with gr.Column(scale=3, min_width=250):
                     samples = [sample.image for sample in self.samples]
-                    *about, tiles = self._about(start)
-                    self.choices = Choices(samples, list(painters), megapixels, self._classes(start), *about)
+                    self.choices = Choices(samples, list(painters), megapixels, self._classes(start))
                 with gr.Column(scale=5, min_width=400):
                     self.drawing = Drawing(tiles)
                 with gr.Column(scale=5, min_width=400):
-                    self.results = Results()
+                    self.results = Results(*about)
             self._connect()
 
     def _connect(self) -> None:
         c, d, r = self.choices, self.drawing, self.results
         shown = [self.session, r.compare, r.status, *r.downloads, r.steps, r.code]
-        numbers: list[Any] = [c.seed, c.strength, c.variation]
-        about = [c.seed, c.reroll, c.strength, c.variation, d.exemplars]
+        numbers: list[Any] = [r.seed, r.strength, r.variation]
+        about = [r.seed, r.reroll, r.strength, r.variation, d.exemplars]
         here = [self.session, r.view]
         self._on(c.upload.upload, self._upload, [self.session, c.upload], [*shown, d.canvas])
         self._on(c.samples.select, self._pick_sample, [self.session], [*shown, d.canvas, c.classes, *about])
@@ -76,7 +76,7 @@ class Page:
         self._on(d.canvas.input, self._drawn, [self.session, d.canvas, r.view], shown)
         for number in numbers:
             self._on(number.input, self._settings, [*here, *numbers], [*shown, d.canvas])
-        self._on(c.reroll.click, self._reroll, here, [*shown, d.canvas, c.seed])
+        self._on(r.reroll.click, self._reroll, here, [*shown, d.canvas, r.seed])
         self._on(d.sample.click, self._sample, here, [*shown, d.canvas])
         self._on(d.keep.click, self._keep, here, [*shown, d.canvas])
         self._on(d.use_as_exemplar.click, self._use_as_exemplar, here, [*shown, d.canvas, *about])
@@ -131,6 +131,8 @@ class Page:
         return [*self._shown(session, WHOLE), self._canvas(session)]
 
     def _pick_weights(self, session: Session, weights: str) -> list[Any]:
+        if weights == session.weights:  # a list that loses the focus may say again what was chosen
+            return [session, *self._nothing_new(), gr.skip(), gr.skip(), *self._settings_of(session)]
         scene = session.scene
         if scene is not None:
             if scene.steps():

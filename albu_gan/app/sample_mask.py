@@ -81,7 +81,7 @@ def vary_again(scene: Scene, painter: DefectInpainter, class_index: int) -> Scen
         new = replace(part, mask=shape.mask, top=top, left=left, seed=setting.seed, variation=setting.variation)
         without = labels.copy()
         part.lay(without, 0)
-        if _is_free(new, (without > 0) | locked):
+        if new.is_free((without > 0) | locked):
             labels = without
             new.lay(labels, class_index + 1)
             varied.append(new)
@@ -102,12 +102,3 @@ def _around_the_same_middle(part: SampledPart, mask_hw: tuple[int, ...], size_hw
         first = 0 if part.edges[axis] and start == 0 else room if at_end else middle
         corner.append(min(max(first, 0), room))
     return corner[0], corner[1]
-
-
-def _is_free(part: SampledPart, taken: np.ndarray) -> bool:
-    """Whether a part neither covers nor touches an (H, W) bool pixel that is taken."""
-    grown = cv2.dilate(np.pad(part.mask, 1).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    top, left = max(0, part.top - 1), max(0, part.left - 1)
-    found = taken[top : part.top + part.mask.shape[0] + 1, left : part.left + part.mask.shape[1] + 1]
-    y, x = top - part.top + 1, left - part.left + 1
-    return not bool((found & grown[y : y + found.shape[0], x : x + found.shape[1]]).any())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from albu_gan.app.own import OwnExemplar
@@ -99,12 +100,22 @@ class SampledPart:
 
     def is_still(self, drawn: np.ndarray) -> bool:
         """Whether an (H, W) bool mask has this part, and nothing that touches it."""
+        found, grown, own = self._around(drawn)
+        return bool(((found & grown) == own).all())
+
+    def is_free(self, taken: np.ndarray) -> bool:
+        """Whether the part neither covers nor touches a pixel of an (H, W) bool mask."""
+        found, grown, _ = self._around(taken)
+        return not bool((found & grown).any())
+
+    def _around(self, array: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (h, w) bool each, from a pixel around the part: of an array, what it covers or touches, and itself."""
         height, width = self.mask.shape
         top, left = max(0, self.top - 1), max(0, self.left - 1)
-        found = drawn[top : self.top + height + 1, left : self.left + width + 1]
-        expected = np.zeros_like(found)
-        self.lay(expected, True, top, left)
-        return bool((found == expected).all())
+        found = array[top : self.top + height + 1, left : self.left + width + 1]
+        own = np.zeros_like(found)
+        self.lay(own, True, top, left)
+        return found, cv2.dilate(own.view(np.uint8), np.ones((3, 3), np.uint8)).view(bool), own
 
     def lay(self, array: np.ndarray, value: int, top: int = 0, left: int = 0) -> None:
         """Write a value where the part is, into an array whose first pixel is this one of the image."""
