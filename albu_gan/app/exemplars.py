@@ -15,7 +15,7 @@ from albu_gan.app.views import data_url
 from albu_gan.defects import DefectInpainter
 from albu_gan.painting import mask_box
 
-ON_A_PAGE = 40
+ON_A_PAGE = 39  # with "any" four rows of a usual window
 THUMBNAIL = 72  # pixels of its longer side
 MAX_OWN = 12  # of one person
 ANY, BANK, OWN, PAGE = "any", "bank", "own", "page"

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from albu_gan.app.sampled import SampledPart, sampled_shape
-from albu_gan.app.scene import MAX_CALLS, Scene, draw
-from albu_gan.defects import SHRINK_FACTORS, DefectInpainter, Occupancy, find_alike_place, place
+from albu_gan.app.scene import MAX_CALLS, VISIBLE, Scene, draw
+from albu_gan.defects import SHAPE_REDRAWS, SHRINK_FACTORS, DefectInpainter, Occupancy, find_alike_place, place
+from albu_gan.painting import contrast
 
 GAP = 3  # pixels kept free around a sampled shape, so that it does not grow together with another
 PLACE_LIKE = 0.7  # as `GANDefectInpaint` has it
@@ -18,6 +19,8 @@ REMEMBERED = 300  # parts, also of masks that may come back by "undo"
 
 def sample_mask(scene: Scene, painter: DefectInpainter, class_index: int, rng: np.random.Generator) -> Scene:
     """Add a real shape of a class at a free place: of the chosen exemplar, if there is one.
+
+    One that would hardly be visible is drawn again.
 
     Raises:
         ValueError: if the weights hold no shape of the class, nothing fits, or there is too much already.
@@ -32,33 +35,51 @@ def sample_mask(scene: Scene, painter: DefectInpainter, class_index: int, rng: n
     kernel = np.ones((2 * GAP + 1, 2 * GAP + 1), np.uint8)
     blocked = cv2.dilate(((scene.drawn > 0) | scene.locked()).astype(np.uint8), kernel).astype(bool)
     taken = Occupancy(scene.size_hw, blocked)
+    part = None
+    for _ in range(1 + SHAPE_REDRAWS):
+        drawn = _draw_part(scene, source, class_index, members, taken, rng)
+        part = drawn or part
+        if drawn is None or not source.paints_exemplars or _contrast(scene, source, drawn) >= VISIBLE:
+            break
+    if part is None:
+        raise ValueError("there is no room left for another mask; erase some, or load another image")
+    labels = scene.drawn.copy()
+    part.lay(labels, class_index + 1)
+    scene = draw(scene, labels)
+    return _remember(scene, [part]) if source.paints_exemplars else scene
+
+
+def _draw_part(
+    scene: Scene,
+    source: DefectInpainter,
+    class_index: int,
+    members: list[int],
+    taken: Occupancy,
+    rng: np.random.Generator,
+) -> SampledPart | None:
+    """Draw a shape and a place for it; None if none fits at any size."""
+    s = scene.setting(class_index)
     for shrink in SHRINK_FACTORS:
-        donor = int(rng.choice(members)) if setting.exemplar is None else setting.exemplar
+        donor = int(rng.choice(members)) if s.exemplar is None else s.exemplar
         number = int(rng.integers(1_000_000))
-        shape = sampled_shape(source, scene.size_hw, donor, number, setting.seed, setting.variation, shrink)
+        shape = sampled_shape(source, scene.size_hw, donor, number, s.seed, s.variation, shrink)
         if source.bank.has_appearances:
             corner = find_alike_place(source.bank, shape, taken, rng, scene.base, PLACE_LIKE)
         else:
             corner = place(shape, taken, scene.size_hw, rng)
-        if corner is None:
-            continue
-        part = SampledPart(
-            class_index,
-            shape.mask,
-            *corner,
-            shape.edges,
-            donor,
-            setting.own,
-            number,
-            setting.seed,
-            setting.variation,
-            shrink,
-        )
-        labels = scene.drawn.copy()
-        part.lay(labels, class_index + 1)
-        scene = draw(scene, labels)
-        return _remember(scene, [part]) if source.paints_exemplars else scene
-    raise ValueError("there is no room left for another mask; erase some, or load another image")
+        if corner is not None:
+            top, left = corner
+            return SampledPart(
+                class_index, shape.mask, top, left, shape.edges, donor, s.own, number, s.seed, s.variation, shrink
+            )
+    return None
+
+
+def _contrast(scene: Scene, source: DefectInpainter, part: SampledPart) -> float:
+    """How visible a part will be."""
+    mask = np.zeros(scene.size_hw, bool)
+    part.lay(mask, True)
+    return contrast(scene.base, part.painted(source, scene.base), mask)
 
 
 def vary_again(scene: Scene, painter: DefectInpainter, class_index: int) -> Scene:

@@ -98,6 +98,13 @@ class SampledPart:
     variation: float
     shrink: float
 
+    def painted(self, painter: DefectInpainter, image: np.ndarray, strength: float = 1.0) -> np.ndarray:
+        """Return an image with the part painted into it."""
+        corner_yx = self.top, self.left
+        return paint_sampled(
+            painter, image, self.donor, corner_yx, self.draw, self.seed, self.variation, strength, self.shrink
+        )
+
     def is_still(self, drawn: np.ndarray) -> bool:
         """Whether an (H, W) bool mask has this part, and nothing that touches it."""
         found, grown, own = self._around(drawn)

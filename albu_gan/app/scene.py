@@ -10,7 +10,7 @@ import numpy as np
 
 from albu_gan.app.images import Upload
 from albu_gan.app.own import OwnExemplar
-from albu_gan.app.sampled import SampledPart, paint_sampled
+from albu_gan.app.sampled import SampledPart
 from albu_gan.defects import DefectInpainter
 from albu_gan.painting import contrast
 
@@ -208,6 +208,5 @@ def _painted(image: np.ndarray, step: Step, painter: DefectInpainter) -> np.ndar
     if s.own is not None:
         source, name = s.own.painter, s.own.class_name
     if p is not None:
-        corner_yx = p.top, p.left
-        return paint_sampled(source, image, p.donor, corner_yx, p.draw, p.seed, p.variation, s.strength, p.shrink)
+        return p.painted(source, image, s.strength)
     return source(image, step.mask, name, s.seed, s.strength, s.exemplar, s.variation)
