@@ -29,6 +29,7 @@ from albu_gan.generators import build_generator, default_config
 from albu_gan.hub.errors import WeightsError
 from albu_gan.hub.find import bundled_names, find_weights
 from albu_gan.hub.folder import MODEL
+from albu_gan.painting import backends
 from albu_gan.painting.onnx_backend import OnnxPainter, cache_folder, export, make_session, read_model, write_model
 from albu_gan.pictures.sheet import write_png
 
@@ -103,7 +104,7 @@ def test_bundled_weights_paint_within_a_level_of_torch_over_many_draws(name: str
     torch_painter, onnx_painter = (DefectInpainter.from_pretrained(name, backend=b) for b in ("torch", "onnx"))
     config = torch_painter.folder.config
     rng = np.random.default_rng(0)
-    for shape in torch_painter.window_shapes:
+    for shape in torch_painter.painter.window_shapes:
         for count in (1, 2, 9):
             windows = torch.from_numpy(
                 rng.uniform(-1, 1, (count, *shape, config.generator.in_channels)).astype(np.float32)
@@ -405,7 +406,9 @@ def test_backends_that_cannot_be_used_are_refused_at_construction(
     with pytest.raises(ValueError, match="backend='onnx' paints on the CPU, got device='cuda:0'"):
         build(weights, backend="onnx", device="cuda:0")
     real = importlib.util.find_spec
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else real(name))
+    monkeypatch.setattr(
+        backends.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
+    )
     with pytest.raises(ImportError, match=r'backend=\'onnx\' needs onnxruntime: pip install "albu-gan\[onnx\]"'):
         build(weights, backend="onnx")
     build(weights)
@@ -450,7 +453,7 @@ def test_the_commands_take_the_backend(weights: str, tmp_path: Path, cache: Path
 def test_a_command_without_onnx_runtime_says_what_to_install(
     weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: None)
     assert main(["inpaint", "x.png", "--weights", weights, "--backend", "onnx", "--out", str(tmp_path)]) == 1
     assert 'pip install "albu-gan[onnx]"' in capsys.readouterr().err
 
