@@ -19,8 +19,8 @@ from training.evaluation.classifier import STRENGTH
 from training.evaluation.features import DefectFeatures
 from training.evaluation.same_background import FOLDS, Pair
 
-SIDE = 64  # pixels of what the small network sees
-STEPS, BATCH = 120, 16  # of its training, a fold; pairs
+SIDE = 48  # pixels of what the small network sees
+STEPS, BATCH = 80, 12  # of its training, a fold; pairs
 LEAST = 4  # pairs of a fold, that it takes to test on
 EDGE = 3  # pixels to either side of a mask's edge that count as its rim
 Scores = Callable[[list[Pair], list[Pair], int], np.ndarray]  # fitted, tested, seed: (2, N), the more the more painted
@@ -50,7 +50,7 @@ def classifiers(embed: Callable[[Sequence[View]], np.ndarray]) -> dict[str, Scor
         return np.asarray(logistic.decision_function(_rows(tested, lambda p: _both(p, embed))[0])).reshape(2, -1)
 
     def by_statistics(fitted: list[Pair], tested: list[Pair], seed: int) -> np.ndarray:
-        forest = RandomForestClassifier(200, min_samples_leaf=3, random_state=seed)
+        forest = RandomForestClassifier(100, min_samples_leaf=3, random_state=seed)
         forest.fit(*_rows(fitted, _statistics_of))
         return np.asarray(forest.predict_proba(_rows(tested, _statistics_of)[0])[:, 1]).reshape(2, -1)
 
@@ -127,10 +127,10 @@ def by_network(fitted: list[Pair], tested: list[Pair], seed: int) -> np.ndarray:
         torch.manual_seed(seed)
         channels = fitted[0].real.shape[2] + 1
         network = nn.Sequential(
-            *(nn.Conv2d(channels, 16, 3, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),
-            *(nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),
-            *(nn.Conv2d(32, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU()),
-            *(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(64, 1)),
+            *(nn.Conv2d(channels, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.ReLU()),
+            *(nn.Conv2d(12, 24, 3, 2, 1), nn.BatchNorm2d(24), nn.ReLU()),
+            *(nn.Conv2d(24, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU()),
+            *(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.3), nn.Linear(48, 1)),
         )
         optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
         windows, rng = _tensors(fitted), np.random.default_rng(seed)
