@@ -21,11 +21,9 @@ from albu_gan.data import MAX_MEGAPIXELS, check_header
 from albu_gan.data import read_image as read_image_file
 from albu_gan.defects import DefectInpainter
 from albu_gan.generate.command import add_backend, add_generate
-from albu_gan.hub import MODEL, WeightsFolder, bundled_names, find_weights, window_text
-from albu_gan.pictures import contact_sheet, read_image, write_picture, write_png
+from albu_gan.hub import DEFAULT_WEIGHTS, MODEL, WeightsFolder, bundled_names, find_weights, window_text
+from albu_gan.pictures import demo_sheet, read_image, write_picture, write_png
 from albu_gan.transform import GANDefectInpaint
-
-DEFAULT_WEIGHTS = "magnetic-tile-v1"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,7 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="paint defects into the sample images and write a contact sheet")
-    demo.add_argument("--weights", action="append", help="bundled name, folder or Hub repository; default: all bundled")
+    demo.add_argument("--weights", action="append", help="bundled name, folder or Hub repository; default: surfaces-v1")
     demo.add_argument("--images", type=Path, nargs="+", help="your own images instead of the samples")
     demo.add_argument("--out", type=Path, default=Path("albu-gan-demo.jpg"))
     demo.add_argument("--seed", type=int, default=0)
@@ -153,10 +151,10 @@ def check_seed(seed: int) -> None:
 def run_demo(arguments: argparse.Namespace) -> None:
     """Write the contact sheet and print its path."""
     check_seed(arguments.seed)
-    names = arguments.weights or sorted(bundled_names())
+    names = arguments.weights or [DEFAULT_WEIGHTS]
     images = [read_image(path, arguments.max_megapixels) for path in arguments.images or ()] or None
     painters = [DefectInpainter.from_pretrained(name) for name in names]
-    write_picture(arguments.out, contact_sheet(painters, images, arguments.seed))
+    write_picture(arguments.out, demo_sheet(painters, images, arguments.seed))
     print(arguments.out.resolve())
 
 

@@ -13,7 +13,7 @@ from albumentations.core.type_definitions import Targets
 
 from albu_gan import arguments
 from albu_gan.defects import MEMORY, DefectInpainter, DefectSampler, annotated_images, class_probabilities, collect
-from albu_gan.hub import find_weights, is_hub_name
+from albu_gan.hub import DEFAULT_WEIGHTS, find_weights, is_hub_name
 from albu_gan.painting.backends import check_backend
 from albu_gan.targets import PaintedTargets, SampleTargets
 
@@ -123,7 +123,7 @@ class GANDefectInpaint(PaintedTargets):
 
     def __init__(
         self,
-        weights: str = "magnetic-tile-v1",
+        weights: str = DEFAULT_WEIGHTS,
         defects_range: tuple[int, int] = (1, 1),
         classes: list[str] | None = None,
         class_sampling: str | dict[str, float] = "balanced",

@@ -86,7 +86,7 @@ def _case(weights: str, device: torch.device, size_hw: tuple[int, int], count: i
 
     def drawing() -> None:
         places = Places((count, *size_hw), masks != 0, device)
-        BatchSampler(sampler, prepared, places, rng).draw(range(count), device)
+        BatchSampler(sampler, prepared, places, rng, batch).draw(range(count), device)
         synchronize()
 
     seconds = interleaved({WORKER: worker, MODULE: batched, DRAWING: drawing}, rounds)

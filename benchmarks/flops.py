@@ -109,7 +109,7 @@ def _network_cases(weights: str) -> Iterator[tuple[dict[str, Any], Callable[[], 
     painters = {"torch": DefectInpainter.from_pretrained(weights)}
     with suppress(ImportError):
         painters["onnx"] = DefectInpainter.from_pretrained(weights, backend="onnx")
-    network, config = painters["torch"].network, painters["torch"].folder.config.generator
+    network, config = painters["torch"].network, painters["torch"].folder.config.require_generator()
     generator = torch.Generator().manual_seed(0)
     for window in WINDOWS:
         for batch in BATCHES:
@@ -128,7 +128,7 @@ def _network_cases(weights: str) -> Iterator[tuple[dict[str, Any], Callable[[], 
             for backend, painter in painters.items():
 
                 def paint(painter: Any = painter, image: Any = image, inside: Any = inside, z: Any = z) -> Any:
-                    return painter.residuals(image, inside, [0] * len(image), z)
+                    return painter.painter.residuals(image, inside, [0] * len(image), z)
 
                 yield {**row, "backend": backend}, paint
 

@@ -163,7 +163,7 @@ def one_draw(painter: DefectInpainter) -> Draw:
     centre, axes = (PATCH, PATCH), (PATCH * 3 // 8 - 1, PATCH // 4)
     mask = cv2.ellipse(np.zeros((256, 256), np.uint8), centre, axes, 0, 0, 360, 1, -1)
     left, top, width, height = cv2.boundingRect(mask)
-    window = choose_window((top, left, height, width), (256, 256), painter.window_shapes)
+    window = choose_window((top, left, height, width), (256, 256), painter.painter.window_shapes)
     if (window.height, window.width, window.shape) != (PATCH, PATCH, (PATCH, PATCH)):
         raise ValueError(f"the weights have windows of {painter.window_sizes}, the benchmark needs one of {PATCH}")
     cut = np.ascontiguousarray(mask[top : top + height, left : left + width]).astype(bool)
@@ -180,11 +180,11 @@ def paint_one(painter: DefectInpainter, image: np.ndarray, draw: Draw) -> tuple[
 
 def network_alone(painter: DefectInpainter) -> Callable[[], Any]:
     """The forward of one window, from tensors to tensors."""
-    window = torch.zeros(1, painter.folder.config.generator.in_channels, PATCH, PATCH)
+    window = torch.zeros(1, painter.folder.config.require_generator().in_channels, PATCH, PATCH)
     inside = torch.zeros(1, PATCH, PATCH, dtype=torch.uint8)
     inside[:, 16:-16, 32:-32] = 1
     z = torch.from_numpy(painter.draw_latent(np.random.default_rng(0)))[None]
-    return lambda: painter.residuals(window, inside, [0], z)
+    return lambda: painter.painter.residuals(window, inside, [0], z)
 
 
 def mask_in_patch(draw: Draw) -> np.ndarray:

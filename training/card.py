@@ -26,6 +26,7 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
     """
     training = config.training
     name = training.get("name", "unnamed")
+    colour = "gray" if config.require_generator().in_channels == 1 else "colour"
     parts = [
         "---",
         _metadata(config, name),
@@ -33,7 +34,7 @@ def model_card(config: WeightsConfig, *, picture: bool = False) -> str:
         "",
         f"# {name}",
         "",
-        f"Paints {_listed(config.class_names)} into {'gray' if config.generator.in_channels == 1 else 'colour'} "
+        f"Paints {_listed(config.class_names)} into {colour} "
         "images, with albu-gan (`pip install albu-gan`), as an Albumentations transform.",
         "",
         "```python",
@@ -226,7 +227,7 @@ def _draws(metrics: dict[str, Any]) -> str:
 
 def _samples(config: WeightsConfig) -> str:
     """What `albu_gan.pictures.demo.sample_images` are, of the kind that goes with the weights."""
-    if config.generator.in_channels == 1:
+    if config.require_generator().in_channels == 1:
         return "ground steel, computed from random numbers"
     return (
         "crops of BSData (T. Schlagenhauf, M. Landwehr, 2021, CC BY-SA 4.0), from groups that no bundled weights were "

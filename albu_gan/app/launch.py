@@ -9,11 +9,10 @@ import ipaddress
 import socket
 import threading
 
-from albu_gan.hub import bundled_names
+from albu_gan.hub import DEFAULT_WEIGHTS, bundled_names
 
 DEFAULT_PORT = 7860
 LOOPBACK = "127.0.0.1"
-DEFAULT_WEIGHTS = "magnetic-tile-v1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

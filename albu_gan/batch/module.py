@@ -16,7 +16,7 @@ from albu_gan import arguments
 from albu_gan.batch.draws import BatchSampler, Placed, Places, PreparedShapes, pixels_of
 from albu_gan.batch.windows import Pixels, contrasts, extract_windows, residual_at, window_masks
 from albu_gan.defects import LATENT_REDRAWS, SHAPE_REDRAWS, DefectInpainter, DefectSampler, class_probabilities
-from albu_gan.hub import find_weights
+from albu_gan.hub import DEFAULT_WEIGHTS, find_weights
 from albu_gan.painting import Draw, choose_window
 
 #: Windows that go through the network at once.
@@ -80,7 +80,7 @@ class BatchDefectInpaint(nn.Module):
 
     def __init__(
         self,
-        weights: str | os.PathLike[str] = "magnetic-tile-v1",
+        weights: str | os.PathLike[str] = DEFAULT_WEIGHTS,
         defects_range: tuple[int, int] = (1, 1),
         classes: list[str] | None = None,
         class_sampling: str | dict[str, float] = "balanced",

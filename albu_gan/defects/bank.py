@@ -12,9 +12,9 @@ import numpy as np
 
 from albu_gan.defects.appearance import Appearance, Formula
 from albu_gan.defects.donors import MAX_PIXELS, Donor, Frame, decode, encode, frame_of
-from albu_gan.defects.likeness import spread
+from albu_gan.defects.likeness import Metric, metric
 from albu_gan.defects.shapes import Shape
-from albu_gan.defects.variation import alike
+from albu_gan.defects.traits import Traits, alike
 from albu_gan.hub import APPEARANCE_TENSORS, CENTRES, check_bank_header, check_safetensors
 from albu_gan.painting import Origin
 
@@ -48,6 +48,7 @@ class DefectBank:
         self._centres = centres if len(centres) == len(shapes) else None
         self._classes = np.array([shape.class_index for shape in shapes], np.int64)
         self._encoded: list[bytes] = []
+        self._traits: list[Traits] = []
         self._frames: list[Frame] = []
         self._surroundings = self._statures = np.empty((0, 0), np.float32)
         self.formulas = tuple(formulas)
@@ -58,6 +59,7 @@ class DefectBank:
             self._frames = [frame_of(donor.appearance) for donor in donors]
             self._surroundings = _stacked([donor.surroundings for donor in donors])
             self._statures = np.stack([donor.stature for donor in donors])
+            self._traits = [donor.traits for donor in donors]
         self._prepare()
 
     def _prepare(self) -> None:
@@ -66,11 +68,11 @@ class DefectBank:
         self._decoded: OrderedDict[int, Appearance] = OrderedDict()
         self._decoded_bytes = 0
         self._alike: dict[int, list[int]] = {}
-        self._spreads: dict[int, np.ndarray] = {}
+        self._metrics: dict[int, Metric] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__}
-        for derived in ("_of_class", "_decoded", "_decoded_bytes", "_alike", "_spreads"):
+        for derived in ("_of_class", "_decoded", "_decoded_bytes", "_alike", "_metrics"):
             del state[derived]
         return state
 
@@ -132,19 +134,23 @@ class DefectBank:
         return found
 
     def alike(self, index: int) -> list[int]:
-        """Return the defects of the same class whose appearance this one may wear; see `variation.alike`."""
+        """Return the defects of the same class whose appearance this one may wear; see `traits.alike`."""
         if index not in self._alike:
             members = self._of_class[self._classes[index]]
             own = int(np.flatnonzero(members == index)[0])
             self._alike[index] = [int(members[i]) for i in alike(self._statures[members], own)]
         return self._alike[index]
 
-    def surroundings(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what a defect was seen on, (D,), and how much that differs within its class, (D,)."""
+    def traits(self, index: int) -> Traits:
+        """Return how a defect may be varied."""
+        return self._traits[index]
+
+    def surroundings(self, index: int) -> tuple[np.ndarray, Metric]:
+        """Return what a defect was seen on, (D,), and what that differs by within its class."""
         class_index = int(self._classes[index])
-        if class_index not in self._spreads:
-            self._spreads[class_index] = spread(self._surroundings[self._of_class[class_index]])
-        return self._surroundings[index], self._spreads[class_index]
+        if class_index not in self._metrics:
+            self._metrics[class_index] = metric(self._surroundings[self._of_class[class_index]])
+        return self._surroundings[index], self._metrics[class_index]
 
     def of_classes(self, kept: Sequence[int]) -> DefectBank:
         """Return the bank of some classes, which are numbered anew, in the order that is given."""
@@ -155,6 +161,7 @@ class DefectBank:
         if self.has_appearances:
             bank._encoded, bank._frames = [self._encoded[i] for i in members], [self._frames[i] for i in members]
             bank._surroundings, bank._statures = self._surroundings[members], self._statures[members]
+            bank._traits = [self._traits[i] for i in members]
             bank.formulas = tuple(self.formulas[index] for index in kept)
         return bank
 
@@ -180,6 +187,7 @@ class DefectBank:
             tensors["grain"] = np.array([f.grain for f in self._frames], np.float32)
             tensors["surroundings"] = self._surroundings.astype(np.float32)
             tensors["stature"] = self._statures.astype(np.float32)
+            tensors["traits"] = np.array([(t.inventable, t.solid, t.stiff) for t in self._traits], np.uint8)
             tensors["formula"] = np.array([(f.ratio, f.difference, f.pixels) for f in self.formulas], np.float32)
         return tensors
 
@@ -230,7 +238,7 @@ class DefectBank:
         self._classes = classes.astype(np.int64)
 
     def _take_appearances(self, path: Path, tensors: dict[str, np.ndarray]) -> None:
-        self._encoded, self._frames, self.formulas = [], [], ()
+        self._encoded, self._frames, self._traits, self.formulas = [], [], [], ()
         self._surroundings = self._statures = np.empty((0, 0), np.float32)
         if "encoded" not in tensors:
             return
@@ -260,6 +268,7 @@ class DefectBank:
             for (h, w, y, x), c, grain in zip(frames, channels, tensors["grain"], strict=True)
         ]
         self._surroundings, self._statures = tensors["surroundings"], tensors["stature"]
+        self._traits = [Traits(bool(a), bool(b), bool(c)) for a, b, c in tensors["traits"]]
         try:
             self.formulas = tuple(Formula(*(float(share) for share in row)) for row in tensors["formula"])
         except ValueError as err:

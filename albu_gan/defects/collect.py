@@ -15,7 +15,7 @@ from albu_gan.defects.donors import Donor
 from albu_gan.defects.formula import Evidence, choose_formulas, evidence, reject
 from albu_gan.defects.likeness import describe_donor
 from albu_gan.defects.shapes import Shape
-from albu_gan.defects.variation import stature
+from albu_gan.defects.traits import stature, traits
 
 MIN_AREA = 6  # pixels; what is smaller is a slip of the brush
 BORDER = 1  # pixels from the image's border within which a shape counts as cut off by it
@@ -100,7 +100,8 @@ class Collected:
             centre = ((top + height / 2) / H, (left + width / 2) / W)
             cut = np.ascontiguousarray(mask[top : top + height, left : left + width])
             self.shapes.append(Shape(cut, class_index, edges, None, centre))
-            self.donors.append(Donor(appearance, describe_donor(image, mask, appearance), stature(appearance)))
+            surroundings = describe_donor(image, mask, appearance)
+            self.donors.append(Donor(appearance, surroundings, stature(appearance), traits(appearance)))
             self.evidence.append(evidence(appearance))
             self.groups.append(annotated.group)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from albu_gan.defects.appearance import REDUCE, RIM, Appearance, Grain, dilate
+from albu_gan.defects.appearance import HALF, REDUCE, RIM, Appearance
+from albu_gan.defects.surface import Grain, dilate
+from albu_gan.defects.traits import Traits
 
 LEVEL = 9  # of the compression
 MAX_PIXELS = 1 << 24  # of one donor
@@ -20,12 +23,14 @@ class Donor:
     Attributes:
         appearance: how it looks.
         surroundings: (D,) float32, what it was seen on; see `albu_gan.defects.likeness.describe`.
-        stature: (6,) float32, its size and texture; see `albu_gan.defects.variation.stature`.
+        stature: (6,) float32, its size and texture; see `albu_gan.defects.traits.stature`.
+        traits: how it may be varied.
     """
 
     appearance: Appearance
     surroundings: np.ndarray
     stature: np.ndarray
+    traits: Traits
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,15 @@ class Frame:
     grain: tuple[float, float, float, float]
 
     @property
-    def surface_hw(self) -> tuple[int, int]:
-        """Sides of the reduced surface."""
-        return -(-self.size_hw[0] // REDUCE), -(-self.size_hw[1] // REDUCE)
+    def shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """Shapes of pixels, surface and mattes."""
+        reduced, half = ([-(-side // factor) for side in self.size_hw] for factor in (REDUCE, HALF))
+        return (*self.size_hw, self.channels), (reduced[0], reduced[1], self.channels), (half[0], half[1], 2)
 
     @property
     def decoded_bytes(self) -> int:
-        """Bytes of pixels and surface."""
-        return self.channels * (self.size_hw[0] * self.size_hw[1] + self.surface_hw[0] * self.surface_hw[1])
+        """Bytes of pixels, surface and mattes."""
+        return sum(math.prod(shape) for shape in self.shapes)
 
 
 def frame_of(appearance: Appearance) -> Frame:
@@ -63,14 +69,15 @@ def frame_of(appearance: Appearance) -> Frame:
 
 
 def encode(appearance: Appearance) -> bytes:
-    """Compress pixels and surface without loss, but for pixels that are never looked at: beyond the rim.
+    """Compress pixels, surface and mattes without loss, but for pixels that are never looked at: beyond the rim.
 
     Each pixel is stored as its difference from its left neighbour, colours as theirs from green, as in PNG and WebP.
     """
     far = ~dilate(appearance.mask, RIM)
     pixels = appearance.pixels.copy()
     pixels[far] = np.rint(255 * appearance.full_surface()).astype(np.uint8)[far]
-    return zlib.compress(b"".join(_differences(a).tobytes() for a in (pixels, appearance.surface)), LEVEL)
+    arrays = pixels, appearance.surface, appearance.mattes
+    return zlib.compress(b"".join(_differences(array).tobytes() for array in arrays), LEVEL)
 
 
 def decode(data: bytes, frame: Frame, mask: np.ndarray) -> Appearance:
@@ -91,13 +98,13 @@ def decode(data: bytes, frame: Frame, mask: np.ndarray) -> Appearance:
         raise ValueError(f"an appearance is damaged ({err})") from err
     if len(raw) != frame.decoded_bytes or not _ends(unpack):
         raise ValueError(f"an appearance has other than the {frame.decoded_bytes} bytes that its size needs")
-    (h, w), (y, x), C = frame.size_hw, frame.offset_yx, frame.channels
-    flat = np.frombuffer(raw, np.uint8)
-    pixels = _sums(flat[: h * w * C].reshape(h, w, C))
-    surface = _sums(flat[h * w * C :].reshape(*frame.surface_hw, C))
-    inside = np.zeros((h, w), bool)
+    ends = np.cumsum([math.prod(shape) for shape in frame.shapes])
+    parts = np.split(np.frombuffer(raw, np.uint8), ends[:-1])
+    pixels, surface, mattes = (_sums(part.reshape(shape)) for part, shape in zip(parts, frame.shapes, strict=True))
+    y, x = frame.offset_yx
+    inside = np.zeros(frame.size_hw, bool)
     inside[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
-    return Appearance(pixels, surface, inside, Grain(*frame.grain[:3]), frame.grain[3])
+    return Appearance(pixels, surface, inside, Grain(*frame.grain[:3]), mattes, frame.grain[3])
 
 
 def _ends(unpack: zlib._Decompress) -> bool:

@@ -51,7 +51,8 @@ def dress(shape: Shape, bank: DefectBank, variation: float, rng: np.random.Gener
         varied = Variation(shape.mask, contrast=draw_contrast(variation, rng), other=appearance, turned=turned)
         return replace(shape, look=RelitExemplar(appearance, np.eye(2, 3), varied, formula))
     others = _Appearances(bank, bank.alike(shape.donor))
-    varied = draw_variation(appearance, shape.mask, variation, rng, others, shape.edges)
+    traits = bank.traits(shape.donor)
+    varied = draw_variation(appearance, shape.mask, variation, rng, traits, others, shape.edges)
     look = RelitExemplar(appearance, shape.origin.matrix, varied, formula)
     return replace(shape, mask=varied.mask, look=look)
 

@@ -13,20 +13,9 @@ from itertools import product
 
 import numpy as np
 
-from albu_gan.defects.appearance import (
-    DIFFERENCE,
-    MARGIN,
-    PIXELS,
-    RATIO,
-    Appearance,
-    Formula,
-    Laid,
-    Place,
-    dilate,
-    effect_bands,
-    matte,
-    relight,
-)
+from albu_gan.defects.appearance import DIFFERENCE, MARGIN, PIXELS, RATIO, Appearance, Formula, effect_bands, thin
+from albu_gan.defects.relight import Laid, Place, relight
+from albu_gan.defects.surface import dilate
 from albu_gan.painting import mask_box
 
 STEPS = 10  # of a share between 0 and 1
@@ -35,9 +24,9 @@ SHRINKAGE = 2.0  # groups' worth of evidence that the prior counts as
 PRIOR = Formula(0.4, 0.3, 0.3)  # about what the sets of the survey have in common
 LEAST_PART = 0.05  # of a mask that must be darker, or brighter, for the two to be compared
 LEAST_LEVELS = 3.0  # of 255, that a defect differs by from its surface at least
-LEAST_GRAINS = 1.0  # grains, of means over some pixels, likewise
-LARGEST_SHARE = 0.5  # of the image that a defect's box covers
-CUT_SHARE = 0.15  # of a mask's outline that may run along a neighbour
+LEAST_GRAINS = 2.1  # deviations of the grain, likewise, in its strongest tenth; in that of bare grain it is 1.6
+LARGEST_SHARE = 0.5  # of the image that a defect covers
+CUT_SHARE = 0.25  # of a mask's outline that may run along a neighbour
 
 
 @dataclass(frozen=True)
@@ -58,7 +47,7 @@ class Evidence:
 def evidence(appearance: Appearance) -> Evidence:
     """Measure a donor where it differs from its surface."""
     surface, low, high = effect_bands(appearance)
-    _, alpha = matte(low, high, appearance.mask, appearance.grain)
+    alpha = appearance.full_mattes()[:, :, 1]
     effect = low + high
     level = effect.mean(axis=2)
     weight = np.where(appearance.mask, alpha * np.abs(level), 0)
@@ -104,7 +93,7 @@ def choose(donors: Sequence[Evidence], classes: Sequence[int], groups: Sequence[
     """
     if len(donors) > MOST_DONORS:
         kept = [i * len(donors) // MOST_DONORS for i in range(MOST_DONORS)]
-        donors, classes, groups = ([values[i] for i in kept] for values in (donors, classes, groups))
+        donors, classes, groups = [donors[i] for i in kept], [classes[i] for i in kept], [groups[i] for i in kept]
     predicted, actual, weight = predictions(donors, classes, groups)
     if weight.sum() == 0:
         return prior
@@ -204,8 +193,9 @@ def reject(appearance: Appearance, mask: np.ndarray, labelled: np.ndarray | None
     """
     box = mask_box(mask)
     assert box is not None, "a defect has pixels"
-    if box[2] * box[3] > LARGEST_SHARE * mask.size:
-        return f"larger than half of the image: {box[2]} x {box[3]} of {mask.shape[0]} x {mask.shape[1]} pixels"
+    covered = np.count_nonzero(mask) / mask.size
+    if covered > LARGEST_SHARE:
+        return f"larger than half of the image: {covered:.0%} of it"
     faint = faintness(appearance)
     if faint is not None:
         return faint
@@ -221,19 +211,18 @@ def reject(appearance: Appearance, mask: np.ndarray, labelled: np.ndarray | None
 
 
 def faintness(appearance: Appearance) -> str | None:
-    """Say how far a defect is from being seen in the grain of its surface; None if it is seen."""
-    _, low, high = effect_bands(appearance)
-    cover, alpha = matte(low, high, appearance.mask, appearance.grain)
+    """Say how far a defect is from being seen in the grain of its surface; None if it is seen.
+
+    It is by its level, by single pixels, or, if its label is wide, by a grain that is another one.
+    """
     inside = appearance.mask
-    strength = np.sqrt((low * low).mean(axis=2))[inside]
-    strongest = float(np.percentile(strength, 90))
-    levels = 255 * max(strongest, float(np.percentile(np.abs(high).max(axis=2)[inside], 90)))
-    if levels < LEAST_LEVELS:
-        return f"fainter than {LEAST_LEVELS:.0f} levels of 255: {levels:.1f}"
-    grains = strongest / appearance.grain.mean
-    seen = max(float(np.percentile(cover[inside], 90)), float(np.percentile(alpha[inside], 90)))
-    if grains < LEAST_GRAINS and seen < 0.5:
-        return f"fainter than the grain of its surface: {grains:.1f} of it"
+    _, low, high = effect_bands(appearance)
+    even, fine = (float(np.percentile(np.sqrt((band * band).mean(axis=2))[inside], 90)) for band in (low, high))
+    if 255 * max(even, fine) < LEAST_LEVELS:
+        return f"fainter than {LEAST_LEVELS:.0f} levels of 255: {255 * max(even, fine):.1f}"
+    grains = max(even / appearance.grain.mean, fine / appearance.grain.pixel)
+    if grains < LEAST_GRAINS and (thin(inside) or np.percentile(appearance.full_mattes()[inside, 0], 90) < 0.5):
+        return f"fainter than the grain of its surface: {grains / LEAST_GRAINS:.0%} of what is seen in it"
     return None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from albu_gan.defects.appearance import MARGIN, Appearance, dilate
+from albu_gan.defects.appearance import MARGIN, Appearance
+from albu_gan.defects.surface import dilate
 from albu_gan.painting import mask_box
 
 UNDER = 32  # points that are looked at under a mask
@@ -16,10 +18,12 @@ UNDER_RANKS, RING_RANKS = np.array([3, 16, 28]), np.array([2, 12, 21])  # of the
 OPPONENT = np.array([[1 / 3, 1, -0.5], [1 / 3, -1, -0.5], [1 / 3, 0, 1]], np.float32)
 RING_REACH = 0.3  # of the mask's box, by which the ring lies outside of it
 LEAST_REACH = 5.0  # pixels, likewise
-LEAST_SPREAD = 0.04  # of the full range: what defects of one class differ by at least in their surroundings
-TOLERANCE = 0.5  # spreads by which a place may be less like the donor's than the best one, at `place_like` = 0.5
+LEAST_SPREAD = 0.06  # of the full range: what the surroundings of one class differ by at least
+NEAR_PAIRS = 0.1  # of the pairs of a class are taken to have been seen on one kind of surface
+FEW = 10  # donors, with which half of what goes together is believed
+TOLERANCE = 0.5  # by which a place may be less like the donor's than the best one, at `place_like` = 0.5
 MOST_DONORS = 100  # of a class whose surroundings are compared, each with each
-STRANGE = 2.0  # spreads: a place that differs by more is never taken while there is a better one
+STRANGE = 2.0  # a place that differs by more is never taken while there is a better one
 
 
 def probe_points(mask: np.ndarray) -> np.ndarray:
@@ -106,36 +110,58 @@ def gray(description: np.ndarray) -> np.ndarray:
     return np.concatenate([description[..., :-1:C], description[..., -1:]], axis=-1)
 
 
-def spread(descriptions: np.ndarray) -> np.ndarray:
-    """How much surroundings of defects of one class differ by: (D,) float32 of (N, D).
+@dataclass(frozen=True)
+class Metric:
+    """What counts as alike among the surroundings of one class.
 
-    What two of them that are rather alike differ by: a class that is seen on two kinds of surface is spread as much
-    as it is on either, not as far as these lie apart.
+    Attributes:
+        full: (D, D) float32; a difference of descriptions times it has the length 1 where it is usual.
+        gray: (7, 7), the same without colour; `full` itself for a class that was seen in gray.
     """
-    n = len(descriptions)
-    chosen = descriptions[np.arange(min(n, MOST_DONORS)) * n // min(n, MOST_DONORS)]
-    one, two = np.triu_indices(len(chosen), 1)
-    if not len(one):
-        return np.full(descriptions.shape[1], LEAST_SPREAD, np.float32)
-    # Of a normal distribution that quantile of differences lies at 0.64 of its deviation.
-    deviation = np.quantile(np.abs(chosen[one] - chosen[two]), 0.35, axis=0) / 0.64
-    few = 3 / (len(chosen) + 3)
-    return np.asarray(np.maximum((1 - few) * deviation + few * LEAST_SPREAD, LEAST_SPREAD), np.float32)
+
+    full: np.ndarray
+    gray: np.ndarray
 
 
-def unlikeness(found: np.ndarray, donor: np.ndarray, spreads: np.ndarray) -> np.ndarray:
-    """How much places differ from a donor's surroundings: (K,) float32, in spreads of its class.
+def metric(descriptions: np.ndarray) -> Metric:
+    """Learn from (N, D) descriptions of a class what its surroundings differ by."""
+    return Metric(_whitening(descriptions), _whitening(gray(descriptions)))
+
+
+def unlikeness(found: np.ndarray, donor: np.ndarray, usual: Metric) -> np.ndarray:
+    """How much places differ from a donor's surroundings: (K,) float32, 1 where it is usual for its class.
 
     Args:
         found: (K, D) of the places.
         donor: (D,) of the donor; a gray one, or a gray image, is compared without colour.
-        spreads: (D,) of the donor's class.
+        usual: of the donor's class.
     """
     if found.shape[1] != len(donor):
-        found, donor, spreads = gray(found), gray(donor), gray(spreads)
-    square = ((found - donor) / spreads) ** 2
-    # Fourth moments: what is of a strange colour is not made good by its brightness.
-    return np.asarray(np.sqrt(np.sqrt((square * square).mean(axis=1))))
+        found, donor = gray(found), gray(donor)
+    whitened = (found - donor) @ (usual.full if len(usual.full) == len(donor) else usual.gray)
+    return np.asarray(np.sqrt((whitened * whitened).mean(axis=1)))
+
+
+def _whitening(descriptions: np.ndarray) -> np.ndarray:
+    """(D, D) float32, from the differences of those pairs that are rather alike.
+
+    A class that is seen on two kinds of surface differs as much as it does on either, not as far as these lie apart.
+    And what always goes together, green and bright say, is stranger apart than each alone.
+    """
+    n, D = descriptions.shape
+    chosen = descriptions[np.arange(min(n, MOST_DONORS)) * n // min(n, MOST_DONORS)]
+    one, two = np.triu_indices(len(chosen), 1)
+    least = LEAST_SPREAD**2 * np.eye(D)
+    if not len(one):
+        return np.asarray(np.linalg.cholesky(np.linalg.inv(least)), np.float32)
+    differences = (chosen[one] - chosen[two]).astype(np.float64)
+    typical = np.maximum(np.quantile(np.abs(differences), 0.35, axis=0), LEAST_SPREAD)
+    length = np.square(differences / typical).sum(axis=1)
+    near = differences[length <= np.quantile(length, NEAR_PAIRS)]
+    covariance = near.T @ near / (2 * len(near))
+    few = FEW / (len(chosen) + FEW)
+    blended = (1 - few) * covariance + few * np.diag(np.diag(covariance)) + least
+    return np.asarray(np.linalg.cholesky(np.linalg.inv(blended)), np.float32)
 
 
 def pick(unlike: np.ndarray, place_like: float, rng: np.random.Generator) -> int:
@@ -162,7 +188,7 @@ def place_like(
     mask: np.ndarray,
     places: np.ndarray,
     donor: np.ndarray,
-    spreads: np.ndarray,
+    usual: Metric,
     strength: float,
     rng: np.random.Generator,
 ) -> tuple[int, float]:
@@ -173,14 +199,15 @@ def place_like(
         mask: (h, w) bool that is placed.
         places: (K, 2) int rows and columns at which it fits.
         donor: its description.
-        spreads: of its class.
+        usual: of its class.
         strength: `place_like` of `pick`.
         rng: the only source of randomness.
 
     Returns:
-        Number of the place, and how unlike the donor's it is, in spreads; more than `STRANGE`: better try others.
+        Number of the place, and how unlike the donor's it is; see `unlikeness`. Above `STRANGE` others had better be
+        tried.
     """
-    unlike = unlikeness(describe(image, probe_points(mask), places), donor, spreads)
+    unlike = unlikeness(describe(image, probe_points(mask), places), donor, usual)
     chosen = pick(unlike, strength, rng)
     return chosen, float(unlike[chosen])
 
@@ -195,7 +222,7 @@ def _values(image: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndar
     scale = np.float32(1 / 255 if image.dtype == np.uint8 else 1)
     values: np.ndarray = image[rows, columns].astype(np.float32)
     if values.ndim == 2:
-        return (values * scale)[:, :, None]
+        return np.asarray(values * scale)[:, :, None]
     if values.shape[2] == 3:
-        return (values.reshape(-1, 3) @ (OPPONENT * scale)).reshape(values.shape)
-    return (values * scale).mean(axis=2, keepdims=True)
+        return np.asarray(values.reshape(-1, 3) @ (OPPONENT * scale)).reshape(values.shape)
+    return np.asarray((values * scale).mean(axis=2, keepdims=True))

@@ -276,8 +276,8 @@ def most_alike(
 ) -> tuple[tuple[int, int], float]:
     """Choose one of (K, 2) places by likeness; return it, and how unlike it is; see `likeness.place_like`."""
     assert shape.donor is not None, "the shape is of the bank"
-    seen, spreads = bank.surroundings(shape.donor)
-    number, unlike = place_like(image, shape.mask, places, seen, spreads, strength, rng)
+    seen, usual = bank.surroundings(shape.donor)
+    number, unlike = place_like(image, shape.mask, places, seen, usual, strength, rng)
     return (int(places[number, 0]), int(places[number, 1])), unlike
 
 

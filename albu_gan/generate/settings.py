@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albu_gan.data import MAX_MEGAPIXELS
-from albu_gan.hub import BANK, CONFIG, MODEL, WeightsFolder
+from albu_gan.hub import DEFAULT_WEIGHTS, WeightsFolder
 
 MAX_COUNT = 10_000_000  # samples; their numbers are held in memory
 EXTENSIONS = ("png", "jpg", "bmp", "tif")
@@ -44,7 +44,7 @@ class GenerateSettings:
     images: Path
     out: Path
     count: int
-    weights: str = "magnetic-tile-v1"
+    weights: str = DEFAULT_WEIGHTS
     seed: int = 0
     classes: tuple[str, ...] | None = None
     defects_range: tuple[int, int] = (1, 2)
@@ -104,7 +104,7 @@ class GenerateSettings:
             "seed": self.seed,
             "weights": folder.name,
             "commit": folder.commit,
-            **{f"{name}_sha256": sha256(folder.path / name) for name in (CONFIG, MODEL, BANK)},
+            **{f"{name}_sha256": sha256(folder.path / name) for name in folder.files},
             "classes": None if self.classes is None else list(self.classes),
             "defects_range": list(self.defects_range),
             "class_sampling": self.class_sampling,

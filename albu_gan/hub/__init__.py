@@ -10,6 +10,7 @@ from albu_gan.hub.errors import (
     WeightsError,
 )
 from albu_gan.hub.find import (
+    DEFAULT_WEIGHTS,
     bundled_names,
     find_weights,
     is_hub_name,
@@ -43,6 +44,7 @@ __all__ = [
     "CARD",
     "CENTRES",
     "CONFIG",
+    "DEFAULT_WEIGHTS",
     "BANK",
     "MODEL",
     "OncePerProcess",

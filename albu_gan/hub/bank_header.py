@@ -22,10 +22,11 @@ APPEARANCE_TENSORS = {
     "grain": ("F32", 2),
     "surroundings": ("F32", 2),
     "stature": ("F32", 2),
+    "traits": ("U8", 2),
     "formula": ("F32", 2),
 }
 #: Columns of those tensors that have a row for each shape.
-COLUMNS = {"size_hw": 2, "edges": 4, CENTRES: 2, "frame": 4, "grain": 4, "stature": 6}
+COLUMNS = {"size_hw": 2, "edges": 4, CENTRES: 2, "frame": 4, "grain": 4, "stature": 6, "traits": 3}
 
 
 def has_appearances(entries: Mapping[str, TensorEntry]) -> bool:

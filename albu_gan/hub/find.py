@@ -16,6 +16,7 @@ from albu_gan.hub.patience import hub_transport_error, retry_after
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
+DEFAULT_WEIGHTS = "surfaces-v1"
 BUNDLED = Path(__file__).parent.parent / "weights"
 REPO_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 REVISION = re.compile(r"(?!.*\.\.)\w[\w.+#=@/-]*")

@@ -61,6 +61,16 @@ class WeightsConfig:
     long_windows: bool = False
     bank: bool = True
 
+    def require_generator(self) -> GeneratorConfig:
+        """Return what the network is built from.
+
+        Raises:
+            WeightsError: if there is none.
+        """
+        if self.generator is None:
+            raise WeightsError("these weights hold real defects and no generator; give weights with a generator")
+        return self.generator
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values, `format_version` first."""
         return {

@@ -4,6 +4,7 @@ from albu_gan.pictures.bank_sheet import bank_sheet
 from albu_gan.pictures.demo import (
     SAMPLES,
     contact_sheet,
+    demo_sheet,
     read_image,
     sample_images,
     surfaces_of,
@@ -24,6 +25,7 @@ __all__ = [
     "SAMPLES",
     "around",
     "contact_sheet",
+    "demo_sheet",
     "grid",
     "jpeg_bytes",
     "outline",

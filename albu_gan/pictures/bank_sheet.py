@@ -9,13 +9,14 @@ import cv2
 import numpy as np
 
 from albu_gan.defects import DefectInpainter, Occupancy, Shape, dress, find_alike_place, jitter_shape, scale_shape
-from albu_gan.painting import Draw, paste
+from albu_gan.painting import Draw, contrast, paste
 from albu_gan.pictures.sheet import grid, outline, to_rgb
 
 CELL_HW = (200, 200)
 TITLES = ("real defect", "place", "relit", "varied", "varied again", "varied most")
-STRENGTHS = (0.0, 0.5, 0.5, 1.0)
-MIN_ROWS, MAX_ROWS = 6, 12
+STRENGTHS = (0.5, 0.5, 1.0)  # of the variations
+MIN_CONTRAST = 8.0
+MIN_ROWS, MAX_ROWS = 6, 14
 TRIES = 12
 CONTEXT = 0.6  # of the longer side of a defect, that is shown around it
 LEAST_CONTEXT = 20  # pixels
@@ -59,7 +60,7 @@ def _row(
     painter: DefectInpainter, class_index: int, surfaces: Sequence[Surface], number: int, rng: np.random.Generator
 ) -> list[np.ndarray] | None:
     """Return the cells of one defect; None if it fits nowhere."""
-    for attempt in range(TRIES):
+    for attempt in range(TRIES):  # until it fits somewhere and can be seen there
         image, blocked = surfaces[(number + attempt) % len(surfaces)]
         shape = jitter_shape(painter.bank.sample(class_index, rng), (0.9, 1.1), (-10, 10), rng)
         fits = 0.7 * min(side / length for side, length in zip(image.shape[:2], shape.mask.shape, strict=True))
@@ -67,7 +68,13 @@ def _row(
             shape = scale_shape(shape, fits)
         occupied = Occupancy((image.shape[0], image.shape[1]), blocked)
         corner = find_alike_place(painter.bank, shape, occupied, rng, image, 0.9)
-        if corner is not None:
+        if corner is None:
+            continue
+        mask = np.zeros(image.shape[:2], np.uint8)
+        height, width = shape.mask.shape
+        mask[corner[0] : corner[0] + height, corner[1] : corner[1] + width] = shape.mask
+        relit = _painted(painter, dress(shape, painter.bank, 0.0, rng), image, corner)
+        if contrast(image, relit, mask) >= MIN_CONTRAST:
             break
     else:
         return None
@@ -78,11 +85,9 @@ def _row(
         for strength, own in zip(STRENGTHS, seeds, strict=True)
     ]
     rows, columns = _view(shape, corner, image.shape)
-    mask = np.zeros(image.shape[:2], np.uint8)
-    height, width = shape.mask.shape
-    mask[corner[0] : corner[0] + height, corner[1] : corner[1] + width] = shape.mask
     place = outline(np.ascontiguousarray(image[rows, columns]), mask[rows, columns])
-    painted = [_painted(painter, entry, image, corner)[rows, columns] for entry in dressed]
+    painted = [relit[rows, columns]]
+    painted += [_painted(painter, entry, image, corner)[rows, columns] for entry in dressed]
     return [_captioned(_real(painter, shape.donor), painter.class_names[class_index]), place, *painted]
 
 

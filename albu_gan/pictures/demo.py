@@ -12,7 +12,8 @@ from albu_gan.data import MAX_MEGAPIXELS, check_header
 from albu_gan.data import read_image as read_image_file
 from albu_gan.defects import DefectInpainter, jitter_shape, place, scale_shape
 from albu_gan.painting import contrast
-from albu_gan.pictures.sheet import around, grid, outline, to_rgb
+from albu_gan.pictures.bank_sheet import bank_sheet
+from albu_gan.pictures.sheet import BACKGROUND, around, grid, outline, to_rgb
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 BALL_SCREWS, GROUND = "ball-screw-*.jpg", "ground-*.jpg"
@@ -53,6 +54,38 @@ def read_image(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray
     """
     check_header(path, max_megapixels)
     return to_rgb(read_image_file(path))
+
+
+def demo_sheet(
+    painters: Sequence[DefectInpainter], images: Sequence[np.ndarray] | None = None, seed: int = 0
+) -> np.ndarray:
+    """Show what each painter paints, one sheet below the other: relit exemplars or a generator's defects.
+
+    Args:
+        painters: to be shown.
+        images: (H, W, 3) uint8 to paint into; None for the samples that go with each.
+        seed: same seed, same sheet.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    sheets = [
+        _bank_sheet(painter, images, seed) if painter.paints_exemplars else contact_sheet([painter], images, seed)
+        for painter in painters
+    ]
+    width = max(sheet.shape[1] for sheet in sheets)
+    padded = [np.pad(s, ((0, 0), (0, width - s.shape[1]), (0, 0)), constant_values=BACKGROUND) for s in sheets]
+    return np.concatenate(padded)
+
+
+def _bank_sheet(painter: DefectInpainter, images: Sequence[np.ndarray] | None, seed: int) -> np.ndarray:
+    """A bank on given images, or each class on the samples of its surface; on all of them where none is its own."""
+    if images is not None:
+        return bank_sheet(painter, [(image, None) for image in images], seed)
+    own = {index: surfaces_of(name) for index, name in enumerate(painter.class_names)}
+    if any(own.values()):
+        return bank_sheet(painter, [], seed, own)
+    return bank_sheet(painter, [(image, None) for image in sample_images()], seed)
 
 
 def contact_sheet(

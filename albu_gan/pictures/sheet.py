@@ -10,6 +10,7 @@ import numpy as np
 
 OUTLINE_RGB = (255, 60, 40)
 GAP = 4
+BACKGROUND = 24
 HEADER = 22
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 JPEG_QUALITY, LOWEST_QUALITY = 85, 40
@@ -60,7 +61,7 @@ def grid(rows: Sequence[Sequence[np.ndarray]], cell_hw: tuple[int, int], titles:
     header = HEADER if titles else 0
     columns = max(len(row) for row in rows)
     shape = (header + len(rows) * (cell_h + GAP) + GAP, columns * (cell_w + GAP) + GAP, 3)
-    sheet = np.full(shape, 24, np.uint8)
+    sheet = np.full(shape, BACKGROUND, np.uint8)
     for index, title in enumerate(titles):
         position = (GAP + index * (cell_w + GAP) + 2, 16)
         cv2.putText(sheet, title, position, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA)

@@ -115,7 +115,7 @@ def conditioning() -> Drawing:
 def generator() -> Drawing:
     """The default generator, with the widths of the bundled weights."""
     painter = DefectInpainter.from_pretrained("magnetic-tile-v1")
-    config = painter.folder.config.generator
+    config = painter.folder.config.require_generator()
     parameters = sum(p.numel() for p in painter.network.parameters()) / 1e6
     first, second, third = config.channels
     drawing = Drawing(980, 430)

@@ -178,7 +178,7 @@ def build_painting(
     if arm == "gan-fixed-z":
         assert painter is not None
         return Paint(PaintShapes(FixedLatent(DefectInpainter(painter), seed), config))
-    latent_dim = 32 if painter is None else painter.config.generator.latent_dim
+    latent_dim = 32 if painter is None else painter.config.require_generator().latent_dim
     if arm == "gan+copy-paste":
         assert painter is not None
         bank, donors = cut_donors(dataset, records)

@@ -50,6 +50,8 @@ class Peer(ABC):
         latent_dim: of the painter it is compared with.
     """
 
+    paints_exemplars = False  # it paints in a way of its own
+
     def __init__(self, bank: DefectBank, latent_dim: int) -> None:
         self.bank, self.latent_dim = bank, latent_dim
 
@@ -148,6 +150,8 @@ class Poisson(CopyPaste):
 
 class FixedLatent:
     """A GAN painter that is given one latent for all defects; it draws as many random numbers as with new ones."""
+
+    paints_exemplars = False
 
     def __init__(self, inpainter: DefectInpainter, seed: int) -> None:
         self.inpainter = inpainter

@@ -144,9 +144,10 @@ def check_painter(folder: WeightsFolder, fold: Fold, dataset: DefectDataset, giv
         PainterError: saying which.
     """
     config = folder.config
-    if config.class_names != dataset.class_names or config.generator.in_channels != dataset.channels:
+    channels = config.require_generator().in_channels
+    if config.class_names != dataset.class_names or channels != dataset.channels:
         raise PainterError(
-            f"{folder.path}: paints {list(config.class_names)} on {config.generator.in_channels} channels, the data "
+            f"{folder.path}: paints {list(config.class_names)} on {channels} channels, the data "
             f"has {list(dataset.class_names)} on {dataset.channels}; give weights trained on data of the same kind"
         )
     seen = {str(group) for side in ("train", "validation") for group in config.training.get(f"{side}_groups", ())}
@@ -238,4 +239,4 @@ def describe_painter(folder: WeightsFolder) -> dict[str, Any]:
         "shapes",
     )
     described = {key: training[key] for key in kept if key in training}
-    return json.loads(json.dumps({**described, "generator": folder.config.generator.to_dict()}))
+    return json.loads(json.dumps({**described, "generator": folder.config.require_generator().to_dict()}))

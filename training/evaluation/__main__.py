@@ -212,9 +212,10 @@ def _described(folder: WeightsFolder) -> str:
 
 def _require_same_kind(folder: WeightsFolder, dataset: DefectDataset) -> None:
     config = folder.config
-    if config.class_names != dataset.class_names or config.generator.in_channels != dataset.channels:
+    channels = config.require_generator().in_channels
+    if config.class_names != dataset.class_names or channels != dataset.channels:
         raise DataError(
-            f"{folder.name} paints {list(config.class_names)} on {config.generator.in_channels} channels, the data has "
+            f"{folder.name} paints {list(config.class_names)} on {channels} channels, the data has "
             f"{list(dataset.class_names)} on {dataset.channels}; evaluate with data of the same kind"
         )
 
@@ -232,7 +233,7 @@ def _sides(
         raise DataError(f"none of the groups that the weights' config.json names as {side} is in this data")
     return {
         name: (
-            cut_defects(dataset, split.select(dataset.records, part), DefectInpainter(folder).window_shapes),
+            cut_defects(dataset, split.select(dataset.records, part), DefectInpainter(folder).painter.window_shapes),
             load_backgrounds(dataset, split.select(dataset.records, part)),
         )
         for name, part in (("train", "train"), ("unseen", "held_out"))

@@ -26,7 +26,7 @@ def generator_from_weights(folder: WeightsFolder, class_names: tuple[str, ...], 
     Raises:
         TrainingError: if the weights paint images of another number of channels.
     """
-    config = folder.config.generator
+    config = folder.config.require_generator()
     if config.in_channels != in_channels:
         kinds = {1: "gray", 3: "colour"}
         raise TrainingError(

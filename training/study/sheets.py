@@ -36,7 +36,7 @@ class Scene:
 
     def __init__(self, painter: DefectInpainter, class_index: int, number: int) -> None:
         rng = np.random.default_rng((number, class_index))
-        images = sample_images(gray=painter.folder.config.generator.in_channels == 1)
+        images = sample_images(gray=painter.folder.config.require_generator().in_channels == 1)
         self.image = images[int(rng.integers(len(images)))]
         self.name = painter.class_names[class_index]
         for attempt in range(TRIES):
