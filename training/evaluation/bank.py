@@ -116,7 +116,7 @@ def measure_bank(dataset: DefectDataset, arguments: argparse.Namespace) -> str:
             "variation": JUDGED,
             "pairs": len(pairs["painted"]),
             "groups": len({pair.group for pair in pairs["painted"]}),
-            **_told_apart(pairs, features, seed),
+            **_told_apart(pairs, dataset.class_names, features, seed),
         },
         **_provenance(dataset, sides, halves, variations, features, arguments),
         **({"inception_features": INCEPTION_NAME} if inception else {}),
@@ -152,10 +152,19 @@ def _donors(sides: Sides, class_index: int, shapes: tuple[tuple[int, int], ...])
 
 
 def _told_apart(
-    pairs: dict[str, list[same_background.Pair]], features: DefectFeatures, seed: int
-) -> dict[str, dict[str, float | None]]:
-    embedder = pair_classifiers.embedder(features)
-    return same_background.figures({name: pair_classifiers.areas(own, embedder, seed) for name, own in pairs.items()})
+    pairs: dict[str, list[same_background.Pair]], classes: Sequence[str], features: DefectFeatures, seed: int
+) -> dict[str, Any]:
+    """Areas of the classifiers for what is painted and pasted, over all classes and by class."""
+    embedder, told = pair_classifiers.embedder(features), {}
+    for name, own in pairs.items():
+        areas = {
+            key: same_background.summary(found) for key, found in pair_classifiers.areas(own, embedder, seed).items()
+        }
+        told[name] = {
+            **areas.pop(None),
+            "classes": {classes[key]: found for key, found in areas.items() if key is not None},
+        }
+    return told
 
 
 def _inception_kid(views: dict[str, list[View]], inception: InceptionFeatures, seed: int) -> dict[str, float]:

@@ -23,7 +23,7 @@ LARGE = 130  # pixels, beyond which a cell does not hold a defect: taken only wh
 COLUMNS = 8
 GAP, TITLE = 6, 18
 AGAIN = 0.4  # of a logarithm of size: what a surface that was shown before counts against a painted defect
-CANDIDATES = 3  # painted defects for each that is shown, so that sizes can be chosen alike
+CANDIDATES = 4  # painted defects for each that is shown, so that sizes can be chosen alike
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def blind_sheet(sides: Sides, count: int, variation: float, seed: int) -> tuple[
 
     Args:
         sides: real defects, and what to paint on which surfaces.
-        count: of each kind; fewer if there are not that many real defects.
+        count: of each kind; fewer if there are not that many real defects, or donors: none is shown twice.
         variation: of the painted ones.
         seed: same seed, same sheet.
 
@@ -122,15 +122,17 @@ def _candidates(sides: Sides, real: Sequence[Entry], variation: float, seed: int
 
 
 def _alike(real: Sequence[Entry], candidates: list[Entry]) -> list[Entry]:
-    """Choose for each real defect the painted one of its class that is nearest in size."""
+    """Choose for each real defect the painted one of its class that is nearest in size; no donor twice."""
     left, chosen = list(candidates), []
     used: Counter[str] = Counter()
+    donors: set[int] = set()
     for entry in real:
-        own = [other for other in left if other.class_index == entry.class_index]
-        if own:  # a surface that comes again and again would be known for one that is painted into
+        own = [e for e in left if e.class_index == entry.class_index and e.said["donor"] not in donors]
+        if own:  # a donor or a surface that comes again and again would be known for painted
             apart = [abs(np.log(other.side / entry.side)) + AGAIN * used[other.said["image"]] for other in own]
             best = own[int(np.argmin(apart))]
             left = [other for other in left if other is not best]
+            donors.add(best.said["donor"])
             chosen.append(best)
             used[best.said["image"]] += 1
     return chosen

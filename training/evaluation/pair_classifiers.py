@@ -26,8 +26,10 @@ EDGE = 3  # pixels to either side of a mask's edge that count as its rim
 Scores = Callable[[list[Pair], list[Pair], int], np.ndarray]  # fitted, tested, seed: (2, N), the more the more painted
 
 
-def areas(pairs: Sequence[Pair], embed: Callable[[Sequence[View]], np.ndarray], seed: int) -> dict[str, float | None]:
-    """Return the area under the ROC curve of every classifier, the mean over folds.
+def areas(
+    pairs: Sequence[Pair], embed: Callable[[Sequence[View]], np.ndarray], seed: int
+) -> dict[int | None, dict[str, float | None]]:
+    """Return the area under the ROC curve of every classifier, the mean over folds: of each class, None for all.
 
     Args:
         pairs: of real and painted windows; those of a fold are tested by a classifier that saw neither their
@@ -38,7 +40,10 @@ def areas(pairs: Sequence[Pair], embed: Callable[[Sequence[View]], np.ndarray], 
     Returns:
         0.5 where they cannot be told apart, 1 where always; None if there are too few pairs.
     """
-    return {name: _cross_validated(pairs, scores, seed) for name, scores in classifiers(embed).items()}
+    judged = {name: _cross_validated(pairs, scores, seed) for name, scores in classifiers(embed).items()}
+    of_class: dict[int | None, list[int]] = {None: sorted({pair.class_index for pair in pairs})}
+    of_class |= {index: [index] for index in of_class[None]}
+    return {key: {name: _area(folds, chosen) for name, folds in judged.items()} for key, chosen in of_class.items()}
 
 
 def classifiers(embed: Callable[[Sequence[View]], np.ndarray]) -> dict[str, Scores]:
@@ -72,13 +77,23 @@ def embedder(features: DefectFeatures) -> Callable[[Sequence[View]], np.ndarray]
     return remembered
 
 
-def _cross_validated(pairs: Sequence[Pair], scores: Scores, seed: int) -> float | None:
+def _cross_validated(pairs: Sequence[Pair], scores: Scores, seed: int) -> list[tuple[list[Pair], np.ndarray]]:
+    """Return the tested pairs of each fold and their (2, N) scores."""
     found = []
     for fold in range(FOLDS):
         fitted, tested = [p for p in pairs if p.fold != fold], [p for p in pairs if p.fold == fold]
         if len(tested) >= LEAST and len(fitted) >= LEAST:
-            given = scores(fitted, tested, seed)
-            found.append(float(roc_auc_score(np.repeat([0, 1], len(tested)), given.ravel())))
+            found.append((tested, scores(fitted, tested, seed)))
+    return found
+
+
+def _area(folds: Sequence[tuple[list[Pair], np.ndarray]], classes: Sequence[int]) -> float | None:
+    """Mean over the folds that have enough pairs of the classes."""
+    found = []
+    for tested, given in folds:
+        chosen = given[:, [pair.class_index in classes for pair in tested]]
+        if chosen.shape[1] >= LEAST:
+            found.append(float(roc_auc_score(np.repeat([0, 1], chosen.shape[1]), chosen.ravel())))
     return float(np.mean(found)) if found else None
 
 

@@ -8,9 +8,8 @@ as much filled-in surface, so that this gives nothing away.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -169,14 +168,11 @@ def _whole(mask: np.ndarray, corner: tuple[int, int], size_hw: tuple[int, ...]) 
     return whole
 
 
-def figures(aucs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Gather the classifiers' areas by kind of painting: each, their mean, and the sharpest."""
-    gathered: dict[str, Any] = {}
-    for name, by_classifier in aucs.items():
-        known = [area for area in by_classifier.values() if area is not None]
-        gathered[name] = {
-            **by_classifier,
-            "mean": float(np.mean(known)) if known else None,
-            "sharpest": float(np.max(known)) if known else None,
-        }
-    return gathered
+def summary(areas: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the area of each classifier, their mean, and that of the sharpest."""
+    known = [area for area in areas.values() if area is not None]
+    return {
+        **areas,
+        "mean": float(np.mean(known)) if known else None,
+        "sharpest": float(np.max(known)) if known else None,
+    }
