@@ -16,7 +16,7 @@ from training.evaluation.__main__ import main
 from training.evaluation.bank_draws import copy_paste, draw_places, key_of
 from training.evaluation.bank_figures import class_views, mean_figures
 from training.evaluation.bank_sides import Sides, View, in_turns, read_sides
-from training.evaluation.bank_table import bank_table, nearer, row_of
+from training.evaluation.bank_table import bank_table, class_table, nearer, row_of
 from training.evaluation.blind import CELL, COLUMNS, GAP, TITLE, blind_sheet
 from training.evaluation.memorisation import TrainingBank
 from training.evaluation.pair_classifiers import areas, statistics
@@ -230,6 +230,7 @@ def test_the_command_measures_and_writes_sheet_and_key(
     assert main([*command, "--feature-steps", "2", "--window-sizes", "64", "--variation", "0", "0.5"]) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert set(metrics["classes"]) == set(CLASSES)
+    assert [line.split(" | ")[1] for line in class_table({"made up": metrics}).splitlines()[2:]] == list(CLASSES)
     for values in (*metrics["classes"].values(), metrics["means"]):
         assert set(values["kid"]) == {"painted_0", "painted_0.5", "copy_paste", "train"}
         assert values["newness"]["painted_0"] == values["newness_pixels"]["painted_0"] == 0

@@ -54,6 +54,27 @@ def row_of(metrics: Mapping[str, Any]) -> list[float | None]:
     ]
 
 
+def class_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a Markdown table, one row a class of each data set: the figures at 0.5 and of copy-paste, and counts."""
+    titles = ["data", "class", "KID, 0.5", "copy-paste", "floor", "newness, 0.5", "in pixels", "AUC, 0.5", "copy-paste"]
+    titles += ["draws", "unseen defects, in groups", "donors", "pairs of the set"]
+    cells = [titles]
+    for data, metrics in sets.items():
+        told = metrics["same_background"]
+        for name, values in metrics["classes"].items():
+            areas = [told[key]["classes"].get(name, {}).get("mean") for key in ("painted", "copy_paste")]
+            figures = [values["kid"].get(key) for key in (JUDGED, "copy_paste", "train")]
+            figures += [values[key].get(JUDGED) for key in ("newness", "newness_pixels")]
+            counts = [
+                str(values["draws"]),
+                f"{values['unseen_defects']}, in {values['unseen_groups']}",
+                str(values["training_defects"]),
+                str(told["pairs"]),
+            ]
+            cells.append([data, name, *(_written(figure) for figure in (*figures, *areas)), *counts])
+    return markdown(cells)
+
+
 def nearer(sets: Mapping[str, Mapping[str, Any]]) -> str:
     """Say in words on how many sets the default is nearer to real defects than copy-paste."""
     rows = [row_of(metrics) for metrics in sets.values()]
