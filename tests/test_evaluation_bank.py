@@ -207,6 +207,7 @@ def test_the_key_of_a_blind_sheet_says_which_cell_is_which(sides: Sides) -> None
 def figures(painted: float, pasted: float) -> dict[str, object]:
     kid = {"painted_0": painted, "painted_0.5": painted, "painted_1": painted, "copy_paste": pasted, "train": 0.1}
     means = {"kid": kid, "newness": {"painted_0": 0.0, "painted_0.5": 0.6}, "memorisation": {"painted_0.5": 1.4}}
+    means |= {"newness_pixels": {"painted_0.5": 0.5}, "repeats": {"painted_0.5": 0.8}}
     told = {name: {"mean": area, "sharpest": area} for name, area in (("painted", 0.6), ("copy_paste", 0.8))}
     return {"means": means, "same_background": told}
 
@@ -236,6 +237,7 @@ def test_the_command_measures_and_writes_sheet_and_key(
         assert values["newness"]["painted_0"] == values["newness_pixels"]["painted_0"] == 0
         assert values["newness"]["painted_0.5"] > 0
         assert values["memorisation"]["copy_paste"] == pytest.approx(1)
+        assert -1 <= values["repeats"]["painted_0.5"] <= values["repeats"]["painted_0"] <= 1
     assert {"commit", "hardware", "versions", "seed", "formulas", "surfaces_clean"} <= set(metrics)
     assert (tmp_path / "blind.png").is_file()
     assert len(json.loads((tmp_path / "blind-key" / "key.json").read_text())["windows"]) == 8

@@ -78,6 +78,7 @@ def class_figures(
     return {
         "kid": {name: kid(vectors["real"], vectors[name], seed) for name in (*compared, "train")},
         "memorisation": {name: away[name] / max(away["copy_paste"], 1e-6) for name in (*compared, "real")},
+        "repeats": {key_of(v): _repeats(views[key_of(v)], views["copy_paste"]) for v in variations},
         "newness": {k: mean_distance(vectors[a], vectors[b]) / spread for k, (a, b) in pairs.items()},
         "newness_pixels": {
             k: float(np.mean([_pixel_distance(*two) for two in zip(views[a], views[b], strict=True)])) / spread_pixels
@@ -114,6 +115,19 @@ def _distance_to_donors(views: Sequence[View], donors: TrainingBank) -> float:
     """Median distance, 1 less the likeness, of the nearest training defect."""
     likeness, _ = donors.nearest([view.image for view in views], [view.mask for view in views])
     return float(np.median(1 - likeness))
+
+
+def _repeats(painted: Sequence[View], pasted: Sequence[View]) -> float:
+    """Median likeness of painted defects and the same donors pasted, as `TrainingBank` has it.
+
+    Turned by some degrees in its box, a thin donor is no longer known for the same by `TrainingBank.nearest`; here both
+    are turned alike.
+    """
+    found = []
+    for view, copy in zip(painted, pasted, strict=True):
+        likeness, _ = TrainingBank.of_masks([copy.image], [copy.mask]).nearest([view.image], [view.mask])
+        found.append(float(likeness[0]))
+    return float(np.median(found))
 
 
 def _pixel_distance(one: View, other: View) -> float:

@@ -28,7 +28,9 @@ def bank_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
         "sharpest AUC, copy-paste",
         "newness, 0",
         "newness, 0.5",
+        "newness in pixels, 0.5",
         "memorisation, 0.5",
+        "likeness to its donor, 0.5",
     ]
     rows = {name: row_of(metrics) for name, metrics in sets.items()}
     cells = [titles, *([name, *(_written(value) for value in row)] for name, row in rows.items())]
@@ -44,6 +46,7 @@ def row_of(metrics: Mapping[str, Any]) -> list[float | None]:
     kids = [means["kid"].get(f"painted_{variation:g}") for variation in VARIATIONS]
     areas = [(told.get(name) or {}).get(key) for key in ("mean", "sharpest") for name in ("painted", "copy_paste")]
     newness = [means["newness"].get(name) for name in ("painted_0", JUDGED)]
+    others = [means[key].get(JUDGED) for key in ("newness_pixels", "memorisation", "repeats")]
     return [
         *kids,
         means["kid"]["copy_paste"],

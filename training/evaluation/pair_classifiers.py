@@ -54,10 +54,19 @@ def classifiers(embed: Callable[[Sequence[View]], np.ndarray]) -> dict[str, Scor
         logistic.fit(*_rows(fitted, lambda p: _both(p, embed)))
         return np.asarray(logistic.decision_function(_rows(tested, lambda p: _both(p, embed))[0])).reshape(2, -1)
 
+    described: dict[int, tuple[Pair, np.ndarray]] = {}  # each pair is in several folds
+
+    def describe(pairs: list[Pair]) -> np.ndarray:
+        for pair in pairs:
+            if id(pair) not in described:
+                both = [statistics(image, pair.mask) for image in (pair.real, pair.painted)]
+                described[id(pair)] = pair, np.stack(both)
+        return np.concatenate([described[id(pair)][1][:, None] for pair in pairs], axis=1).reshape(2 * len(pairs), -1)
+
     def by_statistics(fitted: list[Pair], tested: list[Pair], seed: int) -> np.ndarray:
         forest = RandomForestClassifier(100, min_samples_leaf=3, random_state=seed)
-        forest.fit(*_rows(fitted, _statistics_of))
-        return np.asarray(forest.predict_proba(_rows(tested, _statistics_of)[0])[:, 1]).reshape(2, -1)
+        forest.fit(*_rows(fitted, describe))
+        return np.asarray(forest.predict_proba(describe(tested))[:, 1]).reshape(2, -1)
 
     return {"features": by_features, "statistics": by_statistics, "network": by_network}
 
@@ -105,10 +114,6 @@ def _rows(pairs: list[Pair], describe: Callable[[list[Pair]], np.ndarray]) -> tu
 def _both(pairs: list[Pair], embed: Callable[[Sequence[View]], np.ndarray]) -> np.ndarray:
     images = [(getattr(pair, name), pair) for name in ("real", "painted") for pair in pairs]
     return embed([View(image, pair.mask, pair.class_index, pair.group, pair.group) for image, pair in images])
-
-
-def _statistics_of(pairs: list[Pair]) -> np.ndarray:
-    return np.stack([statistics(getattr(p, name), p.mask) for name in ("real", "painted") for p in pairs])
 
 
 def statistics(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
