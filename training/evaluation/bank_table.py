@@ -53,7 +53,7 @@ def row_of(metrics: Mapping[str, Any]) -> list[float | None]:
         means["kid"]["train"],
         *areas,
         *newness,
-        means["memorisation"].get(JUDGED),
+        *others,
     ]
 
 
