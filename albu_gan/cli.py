@@ -20,7 +20,7 @@ from albu_gan.bank import add_bank
 from albu_gan.data import MAX_MEGAPIXELS, check_header
 from albu_gan.data import read_image as read_image_file
 from albu_gan.defects import DefectInpainter
-from albu_gan.generate.command import add_backend, add_generate
+from albu_gan.generate.command import add_backend, add_generate, add_variation
 from albu_gan.hub import DEFAULT_WEIGHTS, MODEL, WeightsFolder, bundled_names, find_weights, window_text
 from albu_gan.pictures import demo_sheet, read_image, write_picture, write_png
 from albu_gan.transform import GANDefectInpaint
@@ -120,6 +120,7 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.add_argument("--defects", type=int, nargs=2, default=(1, 2), metavar=("MIN", "MAX"))
     inpaint.add_argument("--seed", type=int, default=0)
     add_max_megapixels(inpaint)
+    add_variation(inpaint)
     add_backend(inpaint)
     inpaint.add_argument("--overwrite", action="store_true")
     inpaint.set_defaults(run=run_inpaint)
@@ -165,6 +166,7 @@ def run_inpaint(arguments: argparse.Namespace) -> None:
         weights=arguments.weights,
         classes=arguments.classes,
         defects_range=tuple(arguments.defects),
+        variation=arguments.variation,
         backend=arguments.backend,
         p=1.0,
     )

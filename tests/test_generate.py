@@ -104,7 +104,9 @@ def test_images_masks_and_manifest_agree(made: Path, photographs: Path, weights:
             rebuilt[part] = defect["value"]
         assert np.array_equal(rebuilt, mask)
         assert (line["seed"], line["weights"], line["commit"]) == (0, weights, None)
-        assert len(line["model_sha256"]) == 64 and line["albu_gan"]
+        assert (
+            len(line["model.safetensors_sha256"]) == len(line["defects.safetensors_sha256"]) == 64 and line["albu_gan"]
+        )
 
 
 def test_every_image_has_its_turn_before_any_has_a_second(made: Path) -> None:

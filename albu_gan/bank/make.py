@@ -112,7 +112,9 @@ def make_bank(
     )
     pictures = {PICTURE: picture, **({LEFT_OUT: listed.encode()} if listed else {})}
     write_folder(out, config, None, bank.to_tensors(), bank_card(config, PICTURE), pictures)
-    return BankReport(read_folder(out, str(out)), len(annotated), counts, found.left_out)
+    folder = read_folder(out, str(out))
+    assert DefectInpainter(folder).bank.counts() == bank.counts(), "what was written can be read"
+    return BankReport(folder, len(annotated), counts, found.left_out)
 
 
 def _without_empty_classes(bank: DefectBank, names: Sequence[str]) -> tuple[DefectBank, tuple[str, ...]]:

@@ -258,7 +258,7 @@ class DefectBank:
         columns = 6 * int(channels.max()) + 1
         if tensors["surroundings"].shape[1] != columns or len(tensors["formula"]) != self.num_classes:
             raise ValueError(f"{path}: its surroundings or formulas are not those of its defects and classes; {again}")
-        if tensors["grain"].min() < 0 or (tensors["grain"][:, :3] <= 0).any():
+        if tensors["grain"].min() < 0 or (tensors["grain"][:, :2] <= 0).any():
             raise ValueError(f"{path}: a surface has no grain; {again}")
         ends = np.cumsum(lengths)
         data = tensors["encoded"].tobytes()

@@ -62,6 +62,7 @@ class DefectInpainter:
         self.device = device
         self.backend = check_backend(backend, device)
         self._bank: DefectBank | None = None  # of an inpainter without a folder
+        self._key = str(folder.path.resolve())  # of the bank that is shared
 
     @classmethod
     def from_pretrained(
@@ -191,7 +192,7 @@ class DefectInpainter:
         """
         if self._bank is not None:
             return self._bank
-        return BANKS.get(str(self.folder.path.resolve()), lambda: load_bank(self.folder))
+        return BANKS.get(self._key, lambda: load_bank(self.folder))
 
     @property
     def painter(self) -> NetworkPainter:

@@ -37,9 +37,10 @@ def add_generate(commands: Any) -> None:
         "--class-sampling",
         nargs="+",
         default=["balanced"],
-        help="balanced, dataset (as often as in the mask bank), or CLASS=WEIGHT for each class",
+        help="balanced, dataset (as often as in the bank), or CLASS=WEIGHT for each class",
     )
     parser.add_argument("--mask-source", choices=MASK_SOURCES, default="bank")
+    add_variation(parser)
     parser.add_argument("--min-contrast", type=float, default=8.0, help="levels of 255; a fainter defect is drawn anew")
     parser.add_argument("--regions", type=Path, help="folder of PNG masks named like the images: where defects may go")
     parser.add_argument("--ext", choices=EXTENSIONS, default="png", help="of the images; jpg changes every pixel")
@@ -60,6 +61,16 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_variation(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that says how far defects are varied."""
+    parser.add_argument(
+        "--variation",
+        type=float,
+        default=0.5,
+        help="0: real defects, relit; 1: warped, of other contrast, partly invented (of weights without a generator)",
+    )
+
+
 def run_generate(arguments: argparse.Namespace) -> None:
     """Make the data set of the flags and print its folder last."""
     settings = GenerateSettings(
@@ -72,6 +83,7 @@ def run_generate(arguments: argparse.Namespace) -> None:
         defects_range=tuple(arguments.defects_range),
         class_sampling=_class_sampling(arguments.class_sampling),
         mask_source=arguments.mask_source,
+        variation=arguments.variation,
         min_contrast=arguments.min_contrast,
         regions=arguments.regions,
         ext=arguments.ext,

@@ -15,7 +15,7 @@ from albu_gan.data import check_header, read_image
 from albu_gan.generate.coco import encode_mask
 from albu_gan.generate.images import read_region
 from albu_gan.generate.settings import GenerateError, GenerateSettings
-from albu_gan.hub import MODEL, WeightsFolder
+from albu_gan.hub import CONFIG, WeightsFolder
 from albu_gan.transform import GANDefectInpaint
 
 TRIES = 3  # in the image whose turn it is
@@ -134,7 +134,7 @@ class SampleMaker:
             "defects": defects,
             "weights": self.folder.name,
             "commit": self.folder.commit,
-            "model_sha256": self.record[f"{MODEL}_sha256"],
+            **{f"{name}_sha256": self.record[f"{name}_sha256"] for name in self.folder.files if name != CONFIG},
             "albu_gan": self.record["albu_gan"],
         }
         return Sample(self.transform.apply(image, **plan), self.transform.apply_to_mask(mask, **plan), record)

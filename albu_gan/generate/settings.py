@@ -33,6 +33,7 @@ class GenerateSettings:
         defects_range: how many defects an image, both ends included, at least 1.
         class_sampling: "balanced", "dataset" or `{name: weight}`.
         mask_source: "bank", "procedural" or "both".
+        variation: how far defects differ from the real ones they are made from; see `GANDefectInpaint`.
         min_contrast: a fainter defect is drawn again, in levels of 255.
         regions: folder of masks named like the images, nonzero where defects may go; None for everywhere.
         ext: format of the images that are written: "png", "bmp" and "tif" keep every pixel, "jpg" does not.
@@ -50,6 +51,7 @@ class GenerateSettings:
     defects_range: tuple[int, int] = (1, 2)
     class_sampling: str | dict[str, float] = "balanced"
     mask_source: str = "bank"
+    variation: float = 0.5
     min_contrast: float = 8.0
     regions: Path | None = None
     ext: str = "png"
@@ -81,6 +83,7 @@ class GenerateSettings:
             "classes": None if self.classes is None else list(self.classes),
             "class_sampling": self.class_sampling,
             "mask_source": self.mask_source,
+            "variation": self.variation,
             "min_contrast": self.min_contrast,
             "region_key": None if self.regions is None else "region",
             "device": self.device,
@@ -109,6 +112,7 @@ class GenerateSettings:
             "defects_range": list(self.defects_range),
             "class_sampling": self.class_sampling,
             "mask_source": self.mask_source,
+            "variation": self.variation,
             "min_contrast": self.min_contrast,
             "ext": self.ext,
             "device": self.device,
