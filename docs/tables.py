@@ -29,8 +29,8 @@ def quality() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for folder in sorted(WEIGHTS.iterdir()):
-        metrics = json.loads((folder / "config.json").read_text())["metrics"]
-        for name, values in metrics["classes"].items():
+        metrics = json.loads((folder / "config.json").read_text()).get("metrics") or {}
+        for name, values in metrics.get("classes", {}).items():  # a bank has none
             figures = " | ".join(f"{values[key]:.3f}" for key in ("kid_painted", "kid_copy_paste", "kid_real"))
             reached, diversity = values["contrast_reached"], values["diversity"]
             lines.append(f"| `{folder.name}` | {name} | {reached:.0%} | {diversity:.2f} | {figures} |")
