@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from albu_gan.defects import Occupancy, Shape, dress, find_alike_place, jitter_shape
+from albu_gan.defects import USUAL, Occupancy, Shape, dress, find_alike_place, jitter_shape
 from albu_gan.painting import Draw, contrast, edge_weight, paste
 from training.evaluation.bank_sides import Sides, Surface
 
 SCALE_RANGE, ROTATE_RANGE, PLACE_LIKE, MIN_CONTRAST = (0.8, 1.25), (-15.0, 15.0), 0.7, 8.0  # as the transform has them
+SHAPE_TRIES = 3  # for one whose surroundings the surface has
 TRIES = 12  # of shape and place; then of each variation
 
 
@@ -154,7 +155,14 @@ def jittered(shape: Shape, rng: np.random.Generator) -> Shape:
 def _placed(sides: Sides, class_index: int, rng: np.random.Generator) -> Placed | None:
     bank = sides.painter.bank
     surface = sides.surfaces[int(rng.integers(len(sides.surfaces)))]
-    shape = jittered(bank.sample(class_index, rng), rng)
     taken = Occupancy((surface.image.shape[0], surface.image.shape[1]), surface.blocked)
-    corner = find_alike_place(bank, shape, taken, rng, surface.image, PLACE_LIKE)
-    return None if corner is None else Placed(surface, shape, *corner, int(rng.integers(2**31)))
+    found = []
+    for _ in range(SHAPE_TRIES):  # as `DefectSampler.draw_one` does
+        shape = jittered(bank.sample(class_index, rng), rng)
+        place = find_alike_place(bank, shape, taken, rng, surface.image, PLACE_LIKE)
+        if place is not None:
+            corner, unlike = place
+            found.append((unlike, Placed(surface, shape, *corner, int(rng.integers(2**31)))))
+            if unlike <= USUAL:
+                break
+    return min(found, key=lambda entry: entry[0])[1] if found else None
