@@ -37,6 +37,8 @@ def training() -> str:
     lines = ["| weights | windows | minutes | on | core-hours |", "|---|---|---|---|---|"]
     for folder in sorted(WEIGHTS.iterdir()):
         run = json.loads((folder / "config.json").read_text(encoding="utf-8"))["training"]
+        if "hardware" not in run:  # a bank: nothing was trained
+            continue
         threads = re.search(r"(\d+) threads", run["hardware"])
         hours = f"{run['minutes'] * int(threads[1]) / 60:.1f}" if threads else ""
         lines.append(

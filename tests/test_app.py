@@ -422,7 +422,7 @@ def test_an_outline_is_filled() -> None:
     ("drawn", "said"),
     [
         ((slice(0, 0), slice(0, 0)), "nothing of pit is drawn"),
-        ((slice(0, 90), slice(0, 120)), "it is larger than half of the image: 90 x 120"),
+        ((slice(0, 90), slice(0, 120)), "it is larger than half of the image: 100%"),
         ((slice(70, 85), slice(30, 50)), "it is fainter than"),
         ((slice(70, 71), slice(30, 33)), "smaller than a defect can be"),
     ],

@@ -150,7 +150,7 @@ def test_a_bank_whose_tensors_disagree_is_refused_and_named(
 def test_a_bank_that_is_no_safetensors_file_is_refused_and_named(tmp_path: Path) -> None:
     path = tmp_path / "defects.safetensors"
     path.write_bytes(b"not a bank")
-    with pytest.raises(ValueError, match=r"masks\.safetensors: not a safetensors file"):
+    with pytest.raises(ValueError, match=r"defects\.safetensors: not a safetensors file"):
         DefectBank.load(path, 3)
 
 
