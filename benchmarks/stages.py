@@ -10,6 +10,7 @@ from typing import Any
 
 from albu_gan import DefectInpainter, GANDefectInpaint
 from albu_gan.defects import DefectSampler
+from albu_gan.painting.painter import NetworkPainter
 from benchmarks.cases import image_cases, painting, seeded
 from benchmarks.settings import Settings
 from benchmarks.timing import WARM_UP, Summary, steady_memory, summary
@@ -22,7 +23,7 @@ CLOCKS: tuple[tuple[type, str, str], ...] = (
     (DefectSampler, "draw_again", SAMPLING),
     (DefectSampler, "draw_latent_again", SAMPLING),
     (DefectInpainter, "paint", WINDOW),
-    (DefectInpainter, "residuals", NETWORK),
+    (NetworkPainter, "residuals", NETWORK),
     (DefectSampler, "_visible", PASTE),
     (GANDefectInpaint, "apply", PASTE),
     (GANDefectInpaint, "apply_to_mask", PASTE),
