@@ -2,7 +2,8 @@
 
 `variation` says how far a painted defect differs from the real one that it is made from. At 0 it is that one, relit for
 the new place. Towards 1 it is warped, of another contrast, partly invented, or dressed as another one of its class. Each
-row is one real defect of `surfaces-v1` in one place, with the same seed.
+row is one real defect of `surfaces-v1` in one place, with the same seed. Up to 0.5 all of them could be real. From 0.75
+on the weld wears another leak's brown, the bubble comes apart, and at 1 the pit is a faint patchwork.
 """
 
 import sys
