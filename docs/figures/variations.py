@@ -6,9 +6,9 @@ and shapes, which are another one or not, four are shown.
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from albu_gan import DefectInpainter
@@ -18,7 +18,7 @@ from albu_gan.defects.invention import blob_mix, invented
 from albu_gan.defects.procedural import procedural_shape
 from albu_gan.defects.relight import Laid, Place, lay, look, relight, soften
 from albu_gan.defects.traits import stature
-from albu_gan.defects.variation import CONTRAST_RANGE, contrast, elastic
+from albu_gan.defects.variation import CONTRAST_RANGE, Variation, contrast, elastic
 from albu_gan.defects.wearing import rim_on_rim
 from albu_gan.painting import Patch, paste
 from albu_gan.pictures import SAMPLES, grid, write_picture
@@ -98,14 +98,14 @@ class Case:
         cells = []
         for strength in STRENGTHS:
             bent = elastic(self.shape.mask, strength, np.random.default_rng(0), self.shape.edges)
-            y, x = bent.offset_yx
-            moved, size_hw = np.array([[1.0, 0, -x], [0, 1, -y]]), (bent.mask.shape[0], bent.mask.shape[1])
-
-            def layer(p: Place, moved=moved, size_hw=size_hw, by=bent.displacement) -> Laid:  # noqa: ANN001
-                return lay(self.appearance, moved, size_hw, by, p)
-
-            cells.append(self.painted(bent.mask, layer, bent.offset_yx))
+            cells.append(self.painted(bent.mask, partial(self.bent, bent), bent.offset_yx))
         return cells
+
+    def bent(self, variation: Variation, place: Place) -> Laid:
+        """The donor in the frame of its warped mask."""
+        y, x = variation.offset_yx
+        moved = np.array([[1.0, 0, -x], [0, 1, -y]])
+        return lay(self.appearance, moved, variation.mask.shape[:2], variation.displacement, place)
 
     def blobs(self) -> list[np.ndarray]:
         """An invented appearance in more and more of the mask."""
@@ -136,8 +136,8 @@ class Case:
         appearance = BANK.appearance(donor)
         (h, w), (H, W) = mask.shape, self.shape.mask.shape
         by = rim_on_rim(appearance.mask, mask)
-        layer = lambda p: lay(appearance, np.eye(2, 3), (h, w), by, p)  # noqa: E731
-        return self.painted(mask, layer, ((H - h) // 2, (W - w) // 2))
+        middle = (H - h) // 2, (W - w) // 2
+        return self.painted(mask, lambda p: lay(appearance, np.eye(2, 3), (h, w), by, p), middle)
 
 
 def titles(*ways: tuple[str, tuple[str, ...]]) -> list[str]:
@@ -155,4 +155,3 @@ if __name__ == "__main__":
     )
     sheets = [grid([[c.relit(), *cells(c)] for c in cases], CELL_HW, names) for names, cells in blocks]
     write_picture(OUT, np.concatenate(sheets))
-    assert cv2.imread(str(OUT)) is not None

@@ -1,9 +1,9 @@
 """One defect, varied further and further
 
-`variation` says how far a painted defect differs from the real one that it is made from. At 0 it is that one, relit for
-the new place. Towards 1 it is warped, of another contrast, partly invented, or dressed as another one of its class. Each
-row is one real defect of `surfaces-v1` in one place, with the same seed. Up to 0.5 all of them could be real. From 0.75
-on the weld wears another leak's brown, the bubble comes apart, and at 1 the pit is a faint patchwork.
+`variation` says how far a painted defect differs from the real one that it is made from. At 0 it is that one, relit
+for the new place. Towards 1 it is warped, of another contrast, partly invented, or dressed as another one of its class.
+Each row is one real defect of `surfaces-v1` in one place, with the same seed. Up to 0.5 all of them could be real. From
+0.75 on the weld wears another leak's brown and the bubble comes apart; at 1 the pit is a faint patchwork.
 """
 
 import sys
@@ -34,7 +34,8 @@ for name, length in wanted.items():
     for strength in strengths:
         varied = dress(shape, bank, strength, np.random.default_rng(3))
         painted = image.copy()
-        for patch in painter.paint(image, [Draw(varied.mask, *corner, varied.class_index, np.empty(0), None, varied.look)]):
+        draw = Draw(varied.mask, *corner, varied.class_index, np.empty(0), None, varied.look)
+        for patch in painter.paint(image, [draw]):
             paste(painted, patch)
         y, x = (start + side // 2 for start, side in zip(corner, shape.mask.shape, strict=True))
         half = max(shape.mask.shape) * 3 // 4
