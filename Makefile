@@ -13,9 +13,14 @@ export NO_MKDOCS_2_WARNING := 1
 demo: $(VENV)/package
 	@$(BIN)/albu-gan demo --out albu-gan-demo.jpg
 
-test: $(VENV)/everything $(VENV)/albumentationsx lint types
-	ALBUMENTATIONSX_PATH=$$(ls -d $(CURDIR)/$(VENV)/albumentationsx/albumentations 2>/dev/null | xargs -r dirname) \
-	  $(BIN)/python -m pytest -m "not slow and not gpu"
+# A test a core, but each takes over a gigabyte of memory. Types are checked meanwhile and said last.
+PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
+test: $(VENV)/everything $(VENV)/albumentationsx lint
+	@$(BIN)/mypy >$(VENV)/types.txt 2>&1 & types=$$!; \
+	  ALBUMENTATIONSX_PATH=$$(ls -d $(CURDIR)/$(VENV)/albumentationsx/albumentations 2>/dev/null | xargs -r dirname) \
+	  $(PYTEST) -m "not slow and not gpu"; tests=$$?; \
+	  wait $$types; types=$$?; cat $(VENV)/types.txt; exit $$((tests + types))
 
 # Needs Python 3.11.
 test-albumentationsx: $(VENV)/everything $(VENV)/albumentationsx

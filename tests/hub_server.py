@@ -169,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         faults = self.server.hub.faults
         if faults.deaf_after is not None:
-            self.rfile.read(faults.deaf_after)
+            self.rfile.read(min(faults.deaf_after, int(self.headers.get("Content-Length", faults.deaf_after))))
             self.server.hub.requests.append(f"deaf to {self.path}")
             self.server.hub.stopping.wait(30)
             self.close_connection = True

@@ -8,12 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from conftest import make_weights
 from test_bank import scene
 
 from albu_gan import GANDefectInpaint
 from albu_gan.cli import main
 from albu_gan.data import DataError, open_dataset
 from albu_gan.data.detect import detect_format
+from albu_gan.hub import find_weights
 
 
 def write_folder(root: Path, count: int = 4, groups: bool = True) -> Path:
@@ -89,6 +91,20 @@ def test_bad_arguments_are_one_clear_error_and_leave_nothing(
     error = capsys.readouterr().err.strip()
     assert said in error and "Traceback" not in error
     assert not (tmp_path / "w").exists() and not list(tmp_path.glob(".w*"))
+
+
+def test_a_generator_of_the_same_classes_goes_in_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_folder(tmp_path / "data")
+    generator = make_weights(tmp_path / "generator", classes=("pit", "scratch"))
+    arguments = ["bank", str(data), "--out", str(tmp_path / "w"), "--weights"]
+    assert main([*arguments, str(generator)]) == 0
+    folder = find_weights(str(tmp_path / "w"))
+    assert folder.paints == "generator" and folder.has_appearances
+    transform = GANDefectInpaint(str(tmp_path / "w"), p=1.0)
+    assert transform(image=scene(9)[0], mask=np.zeros((96, 128), np.uint8))["mask"].any()
+    for other, said in (("magnetic-tile-v1", "must be the same"), ("surfaces-v1", "holds no generator")):
+        assert main([*arguments, other]) != 0
+        assert said in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_weights_folder_is_not_replaced(tmp_path: Path) -> None:

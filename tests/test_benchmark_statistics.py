@@ -7,11 +7,11 @@ import pytest
 from scipy import stats
 
 from training.benchmark.report import figures_table
-from training.benchmark.scoring import average_precision
+from training.benchmark.scoring import average_precision, average_precisions
 from training.benchmark.statistics import (
     bootstrap_interval,
     compare,
-    compare_statistic,
+    compare_average_precision,
     group_values,
     holm,
     paired_differences,
@@ -94,10 +94,24 @@ def test_average_precision_is_compared_by_whole_groups() -> None:
         return {"fold": 0, "seed": 0, "images": images}
 
     better, worse = [scored(1.0)], [scored(0.0)]
-    found = compare_statistic(better, worse, average_precision, 100)
+    found = compare_average_precision(better, worse, 100)
     assert found is not None and found.groups == 12
     assert average_precision(better[0]["images"]) == 1.0
     assert found.mean == pytest.approx(1 - average_precision(worse[0]["images"]))
     assert 0 <= found.low <= found.mean <= found.high
-    same = compare_statistic(worse, worse, average_precision, 100)
+    same = compare_average_precision(worse, worse, 100)
     assert same is not None and (same.mean, same.low, same.high) == (0, 0, 0)
+
+
+def test_average_precision_of_draws_is_that_of_their_images() -> None:
+    """Against torchmetrics, with images of equal score, drawn several times or not at all."""
+    rng = np.random.default_rng(0)
+    images = [{"classes": [0] * int(rng.random() < 0.4), "score": float(rng.integers(9)) / 8} for _ in range(30)]
+    times = rng.integers(4, size=(40, 30))
+    defective = np.array([bool(image["classes"]) for image in images])
+    times[0, defective], times[1, ~defective], times[2] = 0, 0, 0
+    found = average_precisions(images, times)
+    for values, row in zip(found, times, strict=True):
+        expected = average_precision([image for image, n in zip(images, row, strict=True) for _ in range(n)])
+        assert np.isnan(values) if expected is None else values == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(found[:3]).all() and not np.isnan(found[3:]).any()

@@ -5,8 +5,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from children import Child
 from safetensors.numpy import load_file
 
 from albu_gan import GANDefectInpaint
@@ -151,17 +150,12 @@ def test_the_exported_decoder_is_the_averaged_one_and_says_where_it_comes_from(
         assert images.shape == (3, 32, 32, dcgan.generator.config.in_channels) and masks.shape == (3, 32, 32)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("mode", ["pairs", "shapes"])
 def test_a_killed_run_resumes_to_the_very_same_weights(mode: str, finished: dict[str, Path], data: Path) -> None:
     out = data.parent / f"killed-{mode}"
     more = ["--masks-only"] if mode == "shapes" else []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training.gan.dcgan", *arguments(data, out, *more)],
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    process = Child(lambda: main(arguments(data, out, *more)), data.parent / f"killed-{mode}.log")
     try:
         deadline = time.monotonic() + 600
         while not (out / "checkpoints" / "last.pt").is_file() and process.poll() is None:
@@ -169,8 +163,7 @@ def test_a_killed_run_resumes_to_the_very_same_weights(mode: str, finished: dict
             time.sleep(0.002)
     finally:
         process.kill()
-        _, errors = process.communicate()
-    assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert process.returncode == -signal.SIGKILL, process.said()
     assert 0 < checkpoint(out)["images_seen"] < 40
     assert main(arguments(data, out, "--resume", *more)) == 0
     assert_same_training(out, finished[mode])

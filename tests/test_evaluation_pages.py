@@ -101,7 +101,10 @@ def command(data: Path, out: Path, *more: str) -> list[str]:
     return ["real", *where, "--out", str(out), "--window-sizes", "32", "64", "--feature-steps", "2", *more]
 
 
-def test_real_training_defects_are_measured_against_real_test_defects(data: Path, tmp_path: Path) -> None:
+def test_real_training_defects_are_measured_against_real_test_defects(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evaluation.real.DIVISIONS", 6)
     assert main(command(data, tmp_path, "--features", str(tmp_path / "features.safetensors"))) == 0
     result = json.loads((tmp_path / "fid.json").read_text())
     dataset = LabelmeDataset(data, PATTERN, 1)

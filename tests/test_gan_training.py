@@ -8,8 +8,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from children import Child
 from safetensors.numpy import load_file
 from torch.utils.tensorboard import SummaryWriter
 
@@ -206,13 +205,10 @@ def test_the_exported_folder_paints_defects_in_a_pipeline(finished: Path) -> Non
     assert changed.any() and not changed[out["mask"] == 0].any()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_run_killed_at_a_random_moment_resumes_to_the_very_same_weights(finished: Path, data: Path) -> None:
     out = data.parent / "killed"
-    command = [sys.executable, "-m", "training.gan", *arguments(data, out)]
-    root = Path(__file__).parents[1]
-    process = subprocess.Popen(
-        command, cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    process = Child(lambda: main(arguments(data, out)), data.parent / "killed.log")
     try:
         deadline = time.monotonic() + 600
         while not (out / "checkpoints" / "last.pt").is_file() and process.poll() is None:
@@ -221,8 +217,7 @@ def test_a_run_killed_at_a_random_moment_resumes_to_the_very_same_weights(finish
         time.sleep(random.uniform(0, 0.2))
     finally:
         process.kill()
-        _, errors = process.communicate()
-    assert process.returncode == -signal.SIGKILL, errors.decode()
+    assert process.returncode == -signal.SIGKILL, process.said()
     before = checkpoint(out)
     assert 0 < before["images_seen"] < checkpoint(finished)["images_seen"]
     assert main(arguments(data, out, "--resume")) == 0

@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from children import Child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as mask_api
@@ -228,25 +229,18 @@ def check_nothing_is_half_written(out: Path) -> None:
             json.loads(path.read_text())
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_killed_for_good_it_leaves_no_process_and_goes_on(
     photographs: Path, weights: str, whole: Files, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     count = 200
-    running = subprocess.Popen(
-        [sys.executable, "-m", "albu_gan", *command(photographs, out, weights, "--workers", "2", n=count)],
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    running = Child(lambda: main(command(photographs, out, weights, "--workers", "2", n=count)), tmp_path / "log")
     try:
         wait_for(lambda: len(list(out.glob("images/*.png"))) >= 5 or running.poll() is not None, 400)
         assert running.poll() is None
     finally:
         running.kill()  # SIGKILL to the parent alone: its workers must notice
-        running.wait()
     wait_for(lambda: not is_alive(running.pid), 60)
     check_nothing_is_half_written(out)
     begun = len(list(out.glob("records/*.json")))

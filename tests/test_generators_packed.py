@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import albu_gan.generators.packed as packed_module
 from albu_gan import DefectInpainter
 from albu_gan.generators import ARCHITECTURES, DefectGenerator, build_generator, default_config
 from albu_gan.generators.packed import SIZES, PackedConv, PackedUnshuffleGenerator, packed
@@ -82,7 +81,7 @@ def test_an_arranged_generator_paints_what_the_plain_one_paints(
     with torch.inference_mode():
         painted, expected = arrange(network)(**inputs), network.paint(**inputs)
     assert painted.shape == expected.shape and float(expected.abs().max()) > 0.02
-    torch.testing.assert_close(painted, expected, rtol=0, atol=2e-6)
+    torch.testing.assert_close(painted, expected, rtol=0, atol=4e-6)
     assert all(torch.equal(inputs[name], before[name]) for name in inputs)
 
 
@@ -99,7 +98,7 @@ def test_bundled_weights_paint_as_their_network_says(name: str, size: int) -> No
             inputs["window"], inputs["present"][:, :, None, None] * inputs["inside"][:, None], inputs["z"]
         )
     expected = residual * alpha * inputs["inside"][:, None] / 2
-    torch.testing.assert_close(painted, expected, rtol=0, atol=2e-6)
+    torch.testing.assert_close(painted, expected, rtol=0, atol=4e-6)
 
 
 def test_an_empty_mask_has_no_class_as_in_the_plain_network() -> None:
@@ -108,7 +107,7 @@ def test_an_empty_mask_has_no_class_as_in_the_plain_network() -> None:
     inputs["inside"][0] = 0
     with torch.inference_mode():
         for arrange in (packed, whole):
-            torch.testing.assert_close(arrange(network)(**inputs), network.paint(**inputs), rtol=0, atol=2e-6)
+            torch.testing.assert_close(arrange(network)(**inputs), network.paint(**inputs), rtol=0, atol=4e-6)
         inputs["inside"][:] = 0
         for arrange in (packed, whole):
             assert torch.equal(arrange(network)(**inputs), torch.zeros(2, 1, 64, 64))
@@ -130,7 +129,7 @@ def test_what_a_mask_does_not_need_makes_no_difference_to_what_it_does(data: st.
     with torch.inference_mode():
         expected = network.paint(**inputs)
         for arrange in (packed, whole):
-            torch.testing.assert_close(arrange(network)(**inputs), expected, rtol=0, atol=2e-6)
+            torch.testing.assert_close(arrange(network)(**inputs), expected, rtol=0, atol=4e-6)
 
 
 def test_a_small_mask_needs_a_part_of_every_map() -> None:
@@ -201,11 +200,11 @@ def test_without_the_functions_of_onednn_or_with_wrong_ones_convolutions_are_tor
 ) -> None:
     network = built()
     inputs = windows(network, 1, 64, 64)
-    monkeypatch.setattr(packed_module.torch, "ops", ops)
+    monkeypatch.setattr(torch, "ops", ops)
     arranged = packed(network)
     assert isinstance(arranged, PackedUnshuffleGenerator) and arranged.stem.packed is None
     with torch.inference_mode():
-        torch.testing.assert_close(arranged(**inputs), network.paint(**inputs), rtol=0, atol=2e-6)
+        torch.testing.assert_close(arranged(**inputs), network.paint(**inputs), rtol=0, atol=4e-6)
 
 
 def test_packing_leaves_the_network_as_it_is() -> None:

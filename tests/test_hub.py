@@ -328,6 +328,11 @@ def wait_for_given_up_questions() -> None:
     for thread in threading.enumerate():
         if thread.name == hub_patience.GIVEN_UP:
             thread.join(5)
+            if thread.is_alive():
+                import sys as _s
+                import traceback as _t
+
+                print("STUCK", "".join(_t.format_stack(_s._current_frames()[thread.ident])[-6:]), file=_s.__stderr__)
 
 
 AWAY = [refuse, be_slow, be_overloaded, be_overrun, forbid, show_a_login_page, answer_other_json]
@@ -782,8 +787,9 @@ def test_an_upload_that_stalls_says_so_and_is_given_up(
 
 PUSH_AND_END = """
 import sys
-from albu_gan import GANDefectInpaint, WeightsError, hub_patience
-hub_patience.ANSWER_SECONDS = 0.5
+from albu_gan import GANDefectInpaint, WeightsError
+from albu_gan.hub import patience
+patience.ANSWER_SECONDS = 0.5
 try:
     GANDefectInpaint(weights=sys.argv[1]).push_to_hub("org/new", token=sys.argv[2])
 except WeightsError as err:

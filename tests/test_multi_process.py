@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import socket
-import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.commands.launch import launch_command_parser
+from accelerate.state import AcceleratorState
+from accelerate.utils import prepare_simple_launcher_cmd_env
+from children import Child
 
 from tests.test_gan_training import arguments, write_labelme
 from training.gan.__main__ import main
@@ -23,30 +28,33 @@ def free_port() -> int:
 
 
 def launch(folder: Path, *command: str) -> list[tuple[int, str]]:
-    """Two processes on this machine, joined by gloo; returns status and stderr of each.
+    """Two processes on this machine, joined by gloo; returns status and what each said.
 
-    On CPUs `accelerate launch` starts one rank; which, is said in the environment, as on several hosts.
+    They are forked, with the environment that `accelerate launch` gives its own. On CPUs that starts one rank; which,
+    is said in the environment, as on several hosts.
     """
     options = ["--cpu", "--num_processes", "2", "--main_process_port", str(free_port()), "--mixed_precision", "no"]
+    options += ["--num_machines", "1", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     script = str(ROOT / "tests" / "multi_process_script.py")
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch", *options, "--num_machines", "1"]
-    processes, logs = [], [folder / f"log-{rank}" for rank in range(2)]
-    more = ["--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
-    for rank, log in enumerate(logs):
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        env |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        with log.open("w") as stream:
-            processes.append(
-                subprocess.Popen([*accelerate, *more, script, str(folder), *command], cwd=ROOT, env=env, stderr=stream)
-            )
+    launched = launch_command_parser().parse_args([*options, script, str(folder), *command])
+
+    def run(rank: int) -> None:
+        os.environ.update({"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        _, environment = prepare_simple_launcher_cmd_env(launched)
+        os.environ.update(environment)
+        AcceleratorState._reset_state(reset_partial_state=True)
+        sys.argv = [launched.training_script, *launched.training_script_args]
+        runpy.run_path(launched.training_script, run_name="__main__")
+
+    children = [Child(partial(run, rank), folder / f"log-{rank}") for rank in range(2)]
     try:
-        return [(process.wait(timeout=240), log.read_text()) for process, log in zip(processes, logs, strict=True)]
+        return [(child.wait(), child.said()) for child in children]
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        for child in children:
+            child.kill()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_two_processes_see_different_samples_and_end_with_equal_weights(tmp_path: Path) -> None:
     data, out = write_labelme(tmp_path / "data"), tmp_path / "run"
     for status, errors in launch(tmp_path, *arguments(data, out)):

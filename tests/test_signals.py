@@ -14,10 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from children import Child
 from conftest import CLASSES
 
-from albu_gan import DefectInpainter
+from albu_gan import DefectInpainter, GANDefectInpaint
+from albu_gan.cli import main
 from albu_gan.hub.find import find_weights
+from training.benchmark.painters import run_to_its_end
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
 
@@ -120,27 +123,17 @@ def test_a_loader_that_is_interrupted_ends_with_its_workers(
         process.communicate()
 
 
-SAVING = """
-import sys
-from albu_gan import GANDefectInpaint
-
-first, second, out = sys.argv[1:]
-transforms = [GANDefectInpaint(first), GANDefectInpaint(second)]
-print("ready", flush=True)
-while True:
-    for transform in transforms:
-        transform.save_pretrained(out)
-"""
-
-
-def kill_after(process: subprocess.Popen[str], seconds: float) -> None:
+def kill_after(work: Callable[[Callable[[], None]], object], log: Path, seconds: float) -> None:
     """Kill a process as nothing can prepare for, some time after it says that it has started."""
+    ready = log.with_suffix(".ready")
+    child = Child(lambda: work(ready.touch), log)
     try:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n", process.communicate()[1]
+        assert wait_until(lambda: ready.exists() or child.poll() is not None)
         time.sleep(seconds)
+        assert child.poll() is None, child.said()
     finally:
-        process.kill()
-        process.communicate()
+        child.kill()
+        ready.unlink(missing_ok=True)
 
 
 def test_saving_that_is_killed_leaves_whole_weights_or_none(weights: str, colour_weights: str, tmp_path: Path) -> None:
@@ -151,8 +144,16 @@ def test_saving_that_is_killed_leaves_whole_weights_or_none(weights: str, colour
         for folder in (weights, colour_weights)
     }
     out = tmp_path / "out" / "weights"
-    for _ in range(2):
-        kill_after(start(tmp_path, SAVING, weights, colour_weights, str(out)), random.uniform(0.05, 0.4))
+
+    def save(ready: Callable[[], None]) -> None:
+        transforms = [GANDefectInpaint(weights), GANDefectInpaint(colour_weights)]
+        ready()
+        while True:
+            for transform in transforms:
+                transform.save_pretrained(str(out))
+
+    for _ in range(4):
+        kill_after(save, tmp_path / "log", random.uniform(0.05, 0.4))
         if out.exists():  # or it was killed between the two renames, and the one before is in a hidden folder
             files = ("config.json", "model.safetensors", "defects.safetensors")
             assert tuple((out / file).read_bytes() for file in files) in expected
@@ -162,25 +163,21 @@ def test_saving_that_is_killed_leaves_whole_weights_or_none(weights: str, colour
             assert kept
 
 
-PAINTING = """
-import sys
-from albu_gan.cli import main
-
-images, out, weights = sys.argv[1:]
-print("ready", flush=True)
-while True:
-    main(["inpaint", *[f"{images}/{i}.png" for i in range(8)], "--out", out, "--weights", weights, "--overwrite"])
-"""
-
-
 def test_painting_that_is_killed_leaves_no_half_written_picture(weights: str, tmp_path: Path) -> None:
     images, out = tmp_path / "images", tmp_path / "out"
     images.mkdir()
     rng = np.random.default_rng(0)
     for index in range(8):
         cv2.imwrite(str(images / f"{index}.png"), rng.integers(90, 160, (200, 200, 3)).astype(np.uint8))
-    for _ in range(2):
-        kill_after(start(tmp_path, PAINTING, str(images), str(out), weights), random.uniform(0.5, 1.5))
+
+    def paint(ready: Callable[[], None]) -> None:
+        ready()
+        names = [str(images / f"{index}.png") for index in range(8)]
+        while True:
+            assert main(["inpaint", *names, "--out", str(out), "--weights", weights, "--overwrite"]) == 0
+
+    for _ in range(3):
+        kill_after(paint, tmp_path / "log", random.uniform(0.2, 0.8))
         for kind in ("images", "masks"):
             for path in (out / kind).glob("[!.]*"):
                 picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
@@ -189,11 +186,7 @@ def test_painting_that_is_killed_leaves_no_half_written_picture(weights: str, tm
                     assert picture.max() <= len(CLASSES)
 
 
-TRAINING_A_PAINTER = """
-import sys
-from training.benchmark.painters import run_to_its_end
-
-CHILD = '''
+TRAINING = """
 import os, signal, sys, time
 wanted = []
 for number in (signal.SIGINT, signal.SIGTERM):
@@ -203,9 +196,6 @@ while not wanted:
     time.sleep(0.01)
 time.sleep(0.3)
 open(sys.argv[1], "w").write("checkpoint")
-'''
-run_to_its_end([sys.executable, "-c", CHILD, *sys.argv[1:]])
-print("went on")
 """
 
 
@@ -214,15 +204,20 @@ def test_a_benchmark_that_is_interrupted_ends_with_the_training_it_started(
     tmp_path: Path, number: signal.Signals, whom: Callable[[int, int], None]
 ) -> None:
     checkpoint = tmp_path / "checkpoint"
-    process = start(tmp_path, TRAINING_A_PAINTER, str(checkpoint))
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
+
+    def benchmark() -> None:
+        run_to_its_end([sys.executable, "-c", TRAINING, str(checkpoint)])
+        (tmp_path / "went on").touch()
+
+    process = Child(benchmark, tmp_path / "log")
+    assert wait_until(lambda: "\n" in process.said()), process.said()
+    training = int(process.said())
     try:
         whom(process.pid, number)
-        said, _ = process.communicate(timeout=PATIENCE)
-        assert ended(child) and checkpoint.read_text() == "checkpoint"
-        assert process.returncode != 0 and "went on" not in said
+        status = process.wait(PATIENCE)
+        assert ended(training) and checkpoint.read_text() == "checkpoint"
+        assert status != 0 and not (tmp_path / "went on").exists()
     finally:
-        for pid in (process.pid, child):
-            if not ended(pid):
-                os.kill(pid, signal.SIGKILL)
+        process.kill()
+        if not ended(training):
+            os.kill(training, signal.SIGKILL)

@@ -4,8 +4,8 @@ from albu_gan.bank.command import add_bank
 from albu_gan.bank.make import PICTURE, BankReport, make_bank
 
 __all__ = [
-    "PICTURE",
     "BankReport",
+    "PICTURE",
     "add_bank",
     "make_bank",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from albu_gan.bank.make import make_bank
 from albu_gan.data import add_data_arguments, dataset_from_arguments, read_side
+from albu_gan.hub import find_weights
 
 
 def add_bank(commands: Any) -> None:
@@ -19,6 +20,7 @@ def add_bank(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the weights folder that is written")
     parser.add_argument("--split", type=Path, help="JSON of python -m training.datasets split: its training side alone")
     parser.add_argument("--classes", nargs="+", help="names of the classes; default: all")
+    parser.add_argument("--weights", help="weights whose generator paints in these shapes; default: none, a bank alone")
     parser.add_argument("--seed", type=int, default=0, help="of the picture")
     parser.set_defaults(run=run_bank)
 
@@ -34,7 +36,13 @@ def run_bank(arguments: argparse.Namespace) -> None:
         records = read_side(arguments.split, records, "train")
         provenance["split"] = f"training side of {arguments.split.name}"
     report = make_bank(
-        dataset, records, arguments.out, classes=arguments.classes, seed=arguments.seed, provenance=provenance
+        dataset,
+        records,
+        arguments.out,
+        classes=arguments.classes,
+        weights=None if arguments.weights is None else find_weights(arguments.weights),
+        seed=arguments.seed,
+        provenance=provenance,
     )
     for line in report.lines():
         print(line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from albu_gan.data import DataError, DefectDataset, Record
 from albu_gan.defects import Annotated, Collected, DefectBank, DefectInpainter, LeftOut
-from albu_gan.hub import WeightsConfig, WeightsFolder, bank_card, read_folder, write_folder
+from albu_gan.hub import MODEL, WeightsConfig, WeightsFolder, bank_card, read_folder, write_folder
 from albu_gan.pictures import bank_sheet, jpeg_bytes
 
 PICTURE = "preview.jpg"
@@ -56,6 +56,7 @@ def make_bank(
     out: Path,
     *,
     classes: Sequence[str] | None = None,
+    weights: WeightsFolder | None = None,
     seed: int = 0,
     provenance: dict[str, Any] | None = None,
     progress: bool = True,
@@ -67,6 +68,8 @@ def make_bank(
         records: to be read; those without a defect are what the picture is painted into.
         out: the folder; a weights folder that is there is replaced.
         classes: names of those that are wanted; None for all that have defects.
+        weights: whose generator goes into the folder, too, and paints in shapes of the bank; its classes must be those
+            of the defects. None for a bank alone.
         seed: of the picture.
         provenance: more entries for the card, or others in place of those that are found: name, source, licence, split.
         progress: show a progress bar.
@@ -102,7 +105,9 @@ def make_bank(
         },
         **(provenance or {}),
     }
-    config = WeightsConfig(None, names, training=training)
+    config, model = WeightsConfig(None, names, training=training), None
+    if weights is not None:
+        config, model = _with_generator(config, weights)
     painter = DefectInpainter.from_bank(bank, names)
     picture = jpeg_bytes(bank_sheet(painter, list(_surfaces(dataset, records, seed)), seed))
     listed = "".join(
@@ -111,10 +116,30 @@ def make_bank(
         for entry in found.left_out
     )
     pictures = {PICTURE: picture, **({LEFT_OUT: listed.encode()} if listed else {})}
-    write_folder(out, config, None, bank.to_tensors(), bank_card(config, PICTURE), pictures)
+    write_folder(out, config, model, bank.to_tensors(), bank_card(config, PICTURE), pictures)
     folder = read_folder(out, str(out))
     assert DefectInpainter(folder).bank.counts() == bank.counts(), "what was written can be read"
     return BankReport(folder, len(annotated), counts, found.left_out)
+
+
+def _with_generator(config: WeightsConfig, weights: WeightsFolder) -> tuple[WeightsConfig, dict[str, np.ndarray]]:
+    """Take over the generator of other weights.
+
+    Raises:
+        DataError: if they hold none, or of other classes.
+    """
+    from safetensors.numpy import load_file
+
+    given = weights.config
+    if given.generator is None:
+        raise DataError(f"{weights.name} holds no generator; leave --weights out, a bank paints without one")
+    if given.class_names != config.class_names:
+        raise DataError(
+            f"the generator of {weights.name} paints {', '.join(given.class_names)}, the defects are "
+            f"{', '.join(config.class_names)}; its classes must be the same, in the same order"
+        )
+    both = replace(config, generator=given.generator, window_sizes=given.window_sizes, long_windows=given.long_windows)
+    return both, load_file(weights.path / MODEL)
 
 
 def _without_empty_classes(bank: DefectBank, names: Sequence[str]) -> tuple[DefectBank, tuple[str, ...]]:

@@ -39,9 +39,6 @@ from albu_gan.data.severstal import (
 from albu_gan.data.split_side import SIDES, read_side, read_sides
 
 __all__ = [
-    "SIDES",
-    "read_side",
-    "read_sides",
     "CocoDataset",
     "DataError",
     "DefectDataset",
@@ -51,6 +48,7 @@ __all__ = [
     "MAX_MEGAPIXELS",
     "MagneticTileDataset",
     "Record",
+    "SIDES",
     "SeverstalDataset",
     "add_data_arguments",
     "check_header",
@@ -58,4 +56,6 @@ __all__ = [
     "fill_defects",
     "open_dataset",
     "read_image",
+    "read_side",
+    "read_sides",
 ]

@@ -12,7 +12,7 @@ from albu_gan.arguments import class_weights
 from albu_gan.defects.bank import DefectBank
 from albu_gan.defects.exemplars import dress
 from albu_gan.defects.inpainter import DefectInpainter
-from albu_gan.defects.likeness import STRANGE, place_like
+from albu_gan.defects.likeness import place_like
 from albu_gan.defects.placement import Lookup, Occupancy, free_places, place
 from albu_gan.defects.procedural import procedural_shape
 from albu_gan.defects.shapes import Shape, jitter_shape
@@ -22,7 +22,8 @@ SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
 SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
 SMALL = 0.1  # factors below it are the last resort
 PLACES = 8  # positions of which the one most like the donor's surroundings is preferred
-MORE_PLACES = 32  # if all of those are altogether strange to it
+MORE_PLACES = 24  # if none of those is like them
+USUAL = 1.3  # see `unlikeness`: up to where a place passes for one where the class is seen
 LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
 SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
 
@@ -185,11 +186,12 @@ class DefectSampler:
 
     def find_place(
         self, shape: Shape, taken: Occupancy, rng: np.random.Generator, image: np.ndarray | None
-    ) -> tuple[int, int] | None:
-        """Find where a shape may go; of several places one like those that its donor was seen in is preferred."""
+    ) -> tuple[tuple[int, int], float] | None:
+        """Find where a shape may go, and how unlike it is to where its donor was seen; see `find_alike_place`."""
         bank = self.painter.bank
         if image is None or self.place_like <= 0 or shape.donor is None or not bank.has_appearances:
-            return place(shape, taken, taken.image_hw, rng, self.max_shift)
+            corner = place(shape, taken, taken.image_hw, rng, self.max_shift)
+            return None if corner is None else (corner, 0.0)
         return find_alike_place(bank, shape, taken, rng, image, self.place_like, self.max_shift)
 
     def draw_one(
@@ -219,12 +221,18 @@ class DefectSampler:
             # `scale_range` says, and in the end no larger than a part of the image's shorter side.
             largest = longest_side(image_hw) if shrink > SMALL else min(image_hw) + 2
             for rank, class_index in enumerate(order):
+                found: list[tuple[float, Shape, tuple[int, int]]] = []
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
                     shape = self.draw_shape(class_index, rng, shrink, largest)
-                    offset_yx = self.find_place(shape, taken, rng, image)
-                    if offset_yx is not None:
-                        z = self.painter.draw_latent(rng)
-                        return Draw(shape.mask, *offset_yx, shape.class_index, z, shape.origin, shape.look)
+                    placed = self.find_place(shape, taken, rng, image)
+                    if placed is not None:
+                        found.append((placed[1], shape, placed[0]))
+                        if placed[1] <= USUAL:
+                            break
+                if found:  # where no place is like its donor's, the shape with the least strange one
+                    _, shape, corner = min(found, key=lambda entry: entry[0])
+                    z = self.painter.draw_latent(rng)
+                    return Draw(shape.mask, *corner, shape.class_index, z, shape.origin, shape.look)
         return None
 
     def _odds(self) -> tuple[list[int], np.ndarray]:
@@ -242,10 +250,10 @@ def find_alike_place(
     image: np.ndarray,
     strength: float,
     max_shift: float = 1.0,
-) -> tuple[int, int] | None:
-    """Find a free place that is like the one that the shape's donor was seen in.
+) -> tuple[tuple[int, int], float] | None:
+    """Find a free place that is like the one that the shape's donor was seen in, and say how unlike it is.
 
-    Of some random ones; of more if those are all strange to the donor. None if the shape fits nowhere.
+    Of some random ones; of more if those are all less like it than is usual. None if the shape fits nowhere.
 
     Args:
         bank: with appearances.
@@ -261,9 +269,9 @@ def find_alike_place(
         if not len(places):
             return None
         corner, unlike = most_alike(bank, shape, places, rng, image, strength)
-        if unlike <= STRANGE:
+        if unlike <= USUAL:
             break
-    return corner
+    return corner, unlike
 
 
 def most_alike(

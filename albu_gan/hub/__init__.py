@@ -41,11 +41,11 @@ from albu_gan.hub.push import (
 
 __all__ = [
     "APPEARANCE_TENSORS",
+    "BANK",
     "CARD",
     "CENTRES",
     "CONFIG",
     "DEFAULT_WEIGHTS",
-    "BANK",
     "MODEL",
     "OncePerProcess",
     "PICTURE_SUFFIXES",

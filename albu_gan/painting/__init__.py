@@ -30,13 +30,13 @@ from albu_gan.painting.windows import (
 
 __all__ = [
     "BACKENDS",
-    "check_backend",
     "Draw",
     "Look",
     "Origin",
     "Patch",
     "Window",
     "WindowShape",
+    "check_backend",
     "check_image",
     "check_scale",
     "choose_window",

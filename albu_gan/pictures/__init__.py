@@ -21,9 +21,9 @@ from albu_gan.pictures.sheet import (
 )
 
 __all__ = [
-    "bank_sheet",
     "SAMPLES",
     "around",
+    "bank_sheet",
     "contact_sheet",
     "demo_sheet",
     "grid",

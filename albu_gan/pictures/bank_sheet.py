@@ -8,7 +8,16 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from albu_gan.defects import DefectInpainter, Occupancy, Shape, dress, find_alike_place, jitter_shape, scale_shape
+from albu_gan.defects import (
+    USUAL,
+    DefectInpainter,
+    Occupancy,
+    Shape,
+    dress,
+    find_alike_place,
+    jitter_shape,
+    scale_shape,
+)
 from albu_gan.painting import Draw, contrast, paste
 from albu_gan.pictures.sheet import grid, outline, to_rgb
 
@@ -67,9 +76,10 @@ def _row(
         if fits < 1:
             shape = scale_shape(shape, fits)
         occupied = Occupancy((image.shape[0], image.shape[1]), blocked)
-        corner = find_alike_place(painter.bank, shape, occupied, rng, image, 0.9)
-        if corner is None:
+        placed = find_alike_place(painter.bank, shape, occupied, rng, image, 0.9)
+        if placed is None or (placed[1] > USUAL and attempt < TRIES // 2):
             continue
+        corner = placed[0]
         mask = np.zeros(image.shape[:2], np.uint8)
         height, width = shape.mask.shape
         mask[corner[0] : corner[0] + height, corner[1] : corner[1] + width] = shape.mask

@@ -16,13 +16,13 @@ from training.benchmark.defaults import settings_table
 from training.benchmark.operating import BUDGET, dice_at_budget, factor_of_budget, has_operating_points
 from training.benchmark.plots import plot_curves, plot_differences
 from training.benchmark.runs import ResultError, read_runs
-from training.benchmark.scoring import average_precision, by_group, false_alarms, iou
+from training.benchmark.scoring import by_group, false_alarms, iou
 from training.benchmark.settings import ARMS, BASELINES
-from training.benchmark.statistics import Difference, compare, compare_statistic, group_values, holm
+from training.benchmark.statistics import Difference, compare, compare_average_precision, group_values, holm
 
 PARTS = ("grid", "figures", "differences", "classes", "painters", "speed")
 RESAMPLES = 4000  # of the bootstrap
-AP_RESAMPLES = 500  # at most; each sorts the scores of every run again
+AP_RESAMPLES = 500  # at most
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # by arm
 
@@ -190,7 +190,7 @@ def differences_table(fractions: Mapping[float, Runs], resamples: int) -> str:
                 continue
             found = {metric: differences(arms, base, metric, resamples) for metric in METRICS}
             for arm in found["dice"]:
-                ap = compare_statistic(arms[arm], arms[base], average_precision, min(resamples, AP_RESAMPLES))
+                ap = compare_average_precision(arms[arm], arms[base], min(resamples, AP_RESAMPLES))
                 of_arm = {metric: values[arm] for metric, values in found.items() if arm in values}
                 cells = [_shown(of_arm.get(metric), METRICS[metric][2]) for metric in METRICS]
                 if "budget" in of_arm and of_arm["budget"].groups != of_arm["dice"].groups:  # older runs know no budget

@@ -120,6 +120,29 @@ def average_precision(images: Sequence[Image]) -> float | None:
     return float(binary_average_precision(scores, torch.tensor(truth).int()))
 
 
+def average_precisions(images: Sequence[Image], times: np.ndarray) -> np.ndarray:
+    """Return the average precision of many draws of the same images, which are sorted once.
+
+    Args:
+        images: (N,).
+        times: (R, N) integers, how often each draw has each image.
+
+    Returns:
+        (R,) float64, nan where all images of a draw or none have a defect.
+    """
+    scores = np.array([image["score"] for image in images], np.float64)
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=-np.inf))  # images of one score have one threshold
+    times = times[:, order]
+    found = (times * np.array([bool(image["classes"]) for image in images])[order]).cumsum(axis=1)[:, ends]
+    shown = times.cumsum(axis=1)[:, ends]
+    gained = np.diff(found, axis=1, prepend=0)
+    sums = (gained * found / np.maximum(shown, 1)).sum(axis=1)
+    defective, all_images = found[:, -1], shown[:, -1]
+    defined = (defective > 0) & (defective < all_images)
+    return np.where(defined, sums / np.maximum(defective, 1), np.nan)
+
+
 def summary(images: Sequence[Image], class_names: Sequence[str]) -> dict[str, Any]:
     """Return the figures of one run: images of a group are averaged first, then groups, then classes."""
     figures: dict[str, Any] = {}

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import wilcoxon
 
+from training.benchmark.scoring import average_precisions
+
 LEVEL = 0.95  # of the intervals
 
 Values = Mapping[tuple[int, str], float]
@@ -114,19 +116,14 @@ def compare(arm: Mapping[int, Values], base: Mapping[int, Values], resamples: in
     return Difference(float(values.mean()), low, high, signed_rank_p(values), len(values))
 
 
-def compare_statistic(
-    arm: Sequence[Mapping[str, Any]],
-    base: Sequence[Mapping[str, Any]],
-    statistic: Callable[[Sequence[Mapping[str, Any]]], float | None],
-    resamples: int,
-    seed: int = 0,
+def compare_average_precision(
+    arm: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]], resamples: int, seed: int = 0
 ) -> Difference | None:
-    """Compare two arms by a figure of many images (average precision), resampling the groups of each fold.
+    """Compare two arms by the average precision of finding the images with a defect, resampling groups of each fold.
 
     Args:
         arm: runs; those with the fold and seed of a run of `base` are used.
         base: runs.
-        statistic: of the images of one run; None where it is not defined.
         resamples: how many.
         seed: same seed, same interval.
     """
@@ -135,34 +132,28 @@ def compare_statistic(
     groups: dict[int, list[str]] = {}
     for run, _ in pairs:
         groups.setdefault(run["fold"], sorted({image["group"] for image in run["images"]}))
-    tables = [tuple(_images_by_group(run) for run in pair) for pair in pairs]
-
-    def mean_difference(chosen: Mapping[int, Sequence[str]]) -> float | None:
-        differences = []
-        for (run, _), (ours, theirs) in zip(pairs, tables, strict=True):
-            figures = [
-                statistic([image for group in chosen[run["fold"]] for image in table.get(group, ())])
-                for table in (ours, theirs)
-            ]
-            if figures[0] is not None and figures[1] is not None:
-                differences.append(figures[0] - figures[1])
-        return float(np.mean(differences)) if differences else None
-
-    mean = mean_difference(groups)
-    if mean is None:
-        return None
     rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(resamples):
-        chosen = {fold: [names[i] for i in rng.integers(len(names), size=len(names))] for fold, names in groups.items()}
-        drawn.append(mean_difference(chosen))
-    means = [value for value in drawn if value is not None]
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Difference(mean, float(low), float(high), None, sum(len(names) for names in groups.values()))
+    # How often each group is taken: once, and then as each resample has it.
+    taken = {fold: np.ones((1 + resamples, len(names)), np.int64) for fold, names in groups.items()}
+    for resample in range(1, 1 + resamples):
+        for fold, names in groups.items():
+            drawn = rng.integers(len(names), size=len(names))
+            taken[fold][resample] = np.bincount(drawn, minlength=len(names))
+    found = [
+        np.subtract(*(_average_precisions(run, groups[run["fold"]], taken[run["fold"]]) for run in pair))
+        for pair in pairs
+    ]
+    known = ~np.isnan(found).reshape(len(pairs), -1)
+    counts = known.sum(axis=0)
+    if not pairs or not counts[0]:
+        return None
+    means = np.where(known, found, 0).sum(axis=0)[counts > 0] / counts[counts > 0]
+    low, high = np.quantile(means[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Difference(float(means[0]), float(low), float(high), None, sum(len(names) for names in groups.values()))
 
 
-def _images_by_group(run: Mapping[str, Any]) -> dict[str, list[Any]]:
-    table: dict[str, list[Any]] = defaultdict(list)
-    for image in run["images"]:
-        table[image["group"]].append(image)
-    return table
+def _average_precisions(run: Mapping[str, Any], groups: Sequence[str], taken: np.ndarray) -> np.ndarray:
+    """Return a run's average precision with each group taken (R, G) times: (R,) float64, nan where not defined."""
+    place = {name: index for index, name in enumerate(groups)}
+    images = [image for image in run["images"] if image["group"] in place]
+    return average_precisions(images, taken[:, [place[image["group"]] for image in images]])
