@@ -54,9 +54,9 @@ class Case:
         blocked = np.ones(self.image.shape[:2], bool)
         blocked[MARGIN:-MARGIN, MARGIN:-MARGIN] = False
         occupied = Occupancy((blocked.shape[0], blocked.shape[1]), blocked)
-        corner = find_alike_place(BANK, self.shape, occupied, np.random.default_rng(0), self.image, 1.0)
-        assert corner is not None, "the sample is larger"
-        self.corner = corner
+        placed = find_alike_place(BANK, self.shape, occupied, np.random.default_rng(0), self.image, 1.0)
+        assert placed is not None, "the sample is larger"
+        self.corner = placed[0]
 
     def painted(self, mask: np.ndarray, layer: Layer, offset_yx: tuple[int, int] = (0, 0)) -> np.ndarray:
         """Relight what is laid into a mask; return a view around it."""

@@ -29,7 +29,7 @@ for name, length in wanted.items():
     image = surfaces_of(name)[1][0]
     blocked = np.ones(image.shape[:2], bool)
     blocked[36:-36, 36:-36] = False  # not at the border
-    corner = find_alike_place(bank, shape, Occupancy(blocked.shape, blocked), np.random.default_rng(0), image, 1.0)
+    corner, _ = find_alike_place(bank, shape, Occupancy(blocked.shape, blocked), np.random.default_rng(0), image, 1.0)
     row = []
     for strength in strengths:
         varied = dress(shape, bank, strength, np.random.default_rng(3))
