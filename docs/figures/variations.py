@@ -13,13 +13,25 @@ import numpy as np
 
 from albu_gan import DefectInpainter
 from albu_gan.data import read_image
-from albu_gan.defects import Occupancy, find_alike_place
-from albu_gan.defects.invention import blob_mix, invented
-from albu_gan.defects.procedural import procedural_shape
-from albu_gan.defects.relight import Laid, Place, lay, look, relight, soften
-from albu_gan.defects.traits import stature
-from albu_gan.defects.variation import CONTRAST_RANGE, Variation, contrast, elastic
-from albu_gan.defects.wearing import rim_on_rim
+from albu_gan.defects import (
+    CONTRAST_RANGE,
+    Laid,
+    Occupancy,
+    Place,
+    Variation,
+    blob_mix,
+    contrast,
+    elastic,
+    find_alike_place,
+    invented,
+    lay,
+    look,
+    procedural_shape,
+    relight,
+    rim_on_rim,
+    soften,
+    stature,
+)
 from albu_gan.painting import Patch, paste
 from albu_gan.pictures import SAMPLES, grid, write_picture
 
