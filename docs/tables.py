@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # called as a script, fro
 
 from benchmarks.report import summary_table
 from training.benchmark.report import benefit_table
+from training.evaluation.bank_table import bank_table, class_table, nearer
 from training.evaluation.table import figure_table, markdown
 
 ROOT = Path(__file__).parent.parent
@@ -28,8 +29,8 @@ def quality() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for folder in sorted(WEIGHTS.iterdir()):
-        metrics = json.loads((folder / "config.json").read_text())["metrics"]
-        for name, values in metrics.get("classes", {}).items():
+        metrics = json.loads((folder / "config.json").read_text()).get("metrics") or {}
+        for name, values in metrics.get("classes", {}).items():  # a bank has none
             figures = " | ".join(f"{values[key]:.3f}" for key in ("kid_painted", "kid_copy_paste", "kid_real"))
             reached, diversity = values["contrast_reached"], values["diversity"]
             lines.append(f"| `{folder.name}` | {name} | {reached:.0%} | {diversity:.2f} | {figures} |")
@@ -93,6 +94,24 @@ def real_fid() -> str:
     )
 
 
+def exemplars() -> str:
+    """What banks of several surfaces reach on held-out groups, from docs/data/surfaces."""
+    sets = _surfaces()
+    commits = ", ".join(sorted({metrics["commit"][:7] for metrics in sets.values()}))
+    steps = ", ".join(sorted({str(metrics["feature_steps"]) for metrics in sets.values()}))
+    said = f"Features: {next(iter(sets.values()))['features']}, {steps} steps. Seed 0, commit {commits}."
+    return f"{bank_table(sets)}\n\n{nearer(sets)}\n\n{said}"
+
+
+def exemplars_by_class() -> str:
+    """The same by class, and how many draws, defects and pairs the figures are of."""
+    return class_table(_surfaces())
+
+
+def _surfaces() -> dict[str, Any]:
+    return {path.stem: _read(path) for path in sorted((DATA / "surfaces").glob("*.json"))}
+
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"quality": quality, "benefit": benefit, "speed": speed},
     "docs/evaluation.md": {
@@ -107,6 +126,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/how-it-works.md": {"formulas": formulas},
     "docs/speed.md": {"speed": speed},
     "docs/research/severstal.md": {"fid": real_fid},
+    "docs/research/exemplars.md": {"exemplars": exemplars, "exemplars-by-class": exemplars_by_class},
 }
 
 

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from defective import make_bank_weights
 from filelock import FileLock
 
 from albu_gan.defects.bank import DefectBank
@@ -90,6 +91,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 def colour_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An RGB weights folder of three classes."""
     return str(make_weights(tmp_path_factory.mktemp("weights") / "colour", channels=3))
+
+
+@pytest.fixture(scope="session")
+def bank_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder that holds real defects of two classes, no network."""
+    return str(make_bank_weights(tmp_path_factory.mktemp("weights") / "bank"))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from defective import SPOTS, defective
 
 from albu_gan.pictures.demo import SAMPLES, read_image
 
@@ -47,10 +49,11 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory, bank_weights: str) -> Iterator[str]:
     """The app, started as a user starts it, on a free port."""
     folder = tmp_path_factory.mktemp("app")
-    command = [sys.executable, "-m", "albu_gan.cli", "app", "--no-browser", "--port", "0"]
+    weights = ["--weights", "magnetic-tile-v1", "--weights", bank_weights]
+    command = [sys.executable, "-m", "albu_gan.cli", "app", "--no-browser", "--port", "0", *weights]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder), "GRADIO_TEMP_DIR": str(folder / "g")}
     with (folder / "errors").open("w") as errors:
         app = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment, cwd=folder)
@@ -183,7 +186,7 @@ def download(page: Page, downloads: Path, name: str) -> Path:
     for file in downloads.iterdir():
         file.unlink()
     page.click(f"#download-{name}")
-    page.wait(lambda: [f for f in downloads.iterdir() if f.suffix in (".png", ".py") and f.stat().st_size])
+    page.wait(lambda: [f for f in downloads.iterdir() if f.suffix in (".png", ".py", ".zip") and f.stat().st_size])
     (file,) = downloads.iterdir()
     return file
 
@@ -238,6 +241,75 @@ def test_draw_paint_and_download(
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert loaded and all(name.startswith((address, "data:", "blob:")) for name in loaded), loaded
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def test_paint_like_a_real_defect_and_like_one_of_one_s_own(
+    browser: Chrome, address: str, downloads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from selenium.webdriver import Keys
+
+    image, _ = defective((180, 240, 3))
+    cv2.imwrite(str(tmp_path / "broken.png"), image[:, :, ::-1])
+    top, left = SPOTS[2][:2]
+    page = Page(browser, address)
+    assert page.all("#exemplars .tiles button") == [] and "paint with a network" in page.one("#exemplars .note").text
+    assert not page.all("#variation input") or not page.one("#variation").is_displayed()
+    page.one("#upload input[type=file]").send_keys(str(tmp_path / "broken.png"))
+    page.wait(lambda: page.all("#canvas .sheet.ready"))
+    page.click("#use-as-exemplar")
+    page.wait(lambda: any("Nothing of blowhole is drawn" in toast.text for toast in page.all(".toast-body")))
+    across = [((left + x) / 240, (top + y) / 180) for x, y in ((2, 2), (10, 2), (10, 14), (2, 14), (2, 2))]
+    page.stroke(*across)
+    page.wait(lambda: page.pixels("blowhole"))
+    page.click("#use-as-exemplar")
+    page.wait(lambda: page.all('#exemplars [data-token="own:0"][aria-checked="true"]'))
+    page.wait(lambda: "Seed of blowhole" in page.one("#latent-row").text and page.one("#variation").is_displayed())
+    page.look("own-exemplar")
+
+    page.pick_sample(1)
+    page.wait(lambda: page.one("#canvas .overlay").get_attribute("width") == "384")
+    page.stroke((0.2, 0.3), (0.35, 0.45))
+    page.wait(lambda: page.pixels("blowhole"))
+    page.click("#code button")
+    page.wait(lambda: "own_1(image, mask == 1, 'blowhole', seed=0" in page.code())
+    again = rerun(page, downloads, tmp_path / "own", monkeypatch)
+    assert len(list((tmp_path / "own").glob("*-exemplar-1*.png"))) == 2 and again
+
+    choose_weights(page, 1)
+    page.wait(lambda: len(page.all('#exemplars [data-token^="bank"]')) > 1)
+    page.wait(lambda: "Seed of pit" in page.one("#latent-row").text)
+    page.click("#sample")
+    page.wait(lambda: page.pixels("pit"))
+    page.wait(lambda: "paint_sampled(painter" in page.code() and "variation=0.5" in page.code())
+    before = page.one("#canvas .sheet").screenshot_as_png
+    page.one("#variation input[type=range]").send_keys(Keys.END)
+    page.wait(lambda: "variation=1.0" in page.code())
+    page.wait(lambda: page.one("#canvas .sheet").screenshot_as_png != before)  # the mask varies with it
+    chosen = page.all('#exemplars [data-token^="bank"]')[2].get_attribute("data-token")
+    page.click(f'#exemplars [data-token="{chosen}"]')
+    page.wait(lambda: page.all(f'#exemplars [data-token="{chosen}"][aria-checked="true"]'))
+    page.stroke((0.6, 0.2), (0.7, 0.3))
+    page.wait(lambda: f"exemplar={chosen.removeprefix('bank:')}" in page.code())
+    page.look("exemplar")
+    assert rerun(page, downloads, tmp_path / "bank", monkeypatch)
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+def choose_weights(page: Page, index: int) -> None:
+    page.click("#weights input")
+    page.wait(lambda: page.all("[role=option]"))
+    page.all("[role=option]")[index].click()
+
+
+def rerun(page: Page, downloads: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Run the downloaded program beside the other downloaded files: whether it paints the downloaded image."""
+    with zipfile.ZipFile(download(page, downloads, "archive")) as archive:
+        archive.extractall(folder)
+    monkeypatch.chdir(folder)
+    (program,) = folder.glob("*.py")
+    runpy.run_path(str(program))
+    images = [cv2.imread(str(next(folder.glob(f"*-{name}.png")))) for name in ("painted", "again")]
+    return np.array_equal(*images)
 
 
 def test_keep_erase_undo_and_keys(browser: Chrome, address: str) -> None:

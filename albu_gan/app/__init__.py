@@ -1,7 +1,7 @@
 """The browser app: `albu-gan app`.
 
-Only `interface` knows Gradio, and is imported by its own name; what it shows is computed by `images`, `mask_runs`,
-`scene` and `snippet`.
+Only `controls`, `page` and `interface` know Gradio, and are imported by their own names; what they show is computed by
+the others.
 """
 
 from albu_gan.app.launch import (

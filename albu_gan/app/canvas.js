@@ -231,7 +231,7 @@ function refresh() {
     [height, width] = props.size_hw;
     applied.size = size;
     applied.image_id = props.image_id;
-    applied.value = applied.locked = undefined;
+    applied.value = applied.locked = applied.picture = undefined;  // its canvas is about to be emptied
     for (const canvas of [picture, overlay]) { canvas.width = width; canvas.height = height; }
     labels = new Uint8Array(width * height);
     locked = null;

@@ -6,10 +6,13 @@ import argparse
 import errno
 import importlib.util
 import ipaddress
+import os
 import socket
 import threading
 
 from albu_gan.hub import DEFAULT_WEIGHTS, bundled_names
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported, which is later
 
 DEFAULT_PORT = 7860
 LOOPBACK = "127.0.0.1"

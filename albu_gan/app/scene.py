@@ -1,50 +1,68 @@
-"""What one person is painting: the image, the masks drawn on it, the latents, and what comes of them."""
+"""What one person is painting: the image, the masks drawn on it, how each class is painted, and what comes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from albu_gan.app.images import Upload
-from albu_gan.app.snippet import Call, python_snippet
-from albu_gan.defects import SHRINK_FACTORS, DefectInpainter, jitter_shape, place, scale_shape
-from albu_gan.hub import bundled_names
+from albu_gan.app.own import OwnExemplar
+from albu_gan.app.sampled import SampledPart
+from albu_gan.defects import DefectInpainter
 from albu_gan.painting import contrast
-from albu_gan.pictures import write_png
 
-MAX_PARTS = 300  # of one class; each separate part of a mask is a window of the network
+MAX_PARTS = 300  # of one class; each separate part of a mask is painted by itself
 MAX_CALLS = 255  # values of an 8-bit PNG
 MAX_SEED = 2**31 - 1
 MAX_STRENGTH = 3.0
 VISIBLE = 8.0  # levels of 255: `min_contrast` of the transform
-GAP = 3  # pixels kept free around a sampled shape, so that it does not grow together with another
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Latent and strength of a class."""
+    """How a class is painted.
+
+    Attributes:
+        seed: of what is drawn: the latent of a network.
+        strength: factor of what is added.
+        variation: how far a defect differs from its exemplar, in [0, 1].
+        exemplar: number in the bank of the defect that is painted; None for any.
+        own: defect of the person's own that is painted instead of the weights' ones; None for theirs.
+    """
 
     seed: int = 0
     strength: float = 1.0
+    variation: float = 0.5
+    exemplar: int | None = None
+    own: OwnExemplar | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
-            raise ValueError(f"the latent must be an integer from 0 to {MAX_SEED}, got {self.seed}")
+            raise ValueError(f"the latent or seed must be an integer from 0 to {MAX_SEED}, got {self.seed}")
         if not 0 <= self.strength <= MAX_STRENGTH:
             raise ValueError(f"the strength must be a number from 0 to {MAX_STRENGTH:g}, got {self.strength:g}")
+        if not 0 <= self.variation <= 1:
+            raise ValueError(f"the variation must be a number from 0 to 1, got {self.variation:g}")
 
 
 @dataclass(frozen=True)
 class Step:
-    """One mask painted with one class and latent."""
+    """One mask painted with one class and setting.
+
+    Attributes:
+        class_index: of what is painted.
+        mask: (H, W) bool.
+        setting: how.
+        part: the real defect that the mask was sampled from; None where it was drawn.
+    """
 
     class_index: int
     mask: np.ndarray
     setting: Setting
+    part: SampledPart | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +74,7 @@ class Scene:
         stem: of the names of downloaded files.
         drawn: (H, W) uint8, class index + 1 where a defect is to be painted.
         settings: of each class that has other settings than the default.
+        sampled: what of `drawn` has the shape of a real defect; some of it may have been erased or drawn over.
         kept: earlier steps, which no longer change.
         base: the clean image with the kept steps painted.
     """
@@ -64,6 +83,7 @@ class Scene:
     stem: str
     drawn: np.ndarray
     settings: Mapping[int, Setting] = field(default_factory=dict)
+    sampled: tuple[SampledPart, ...] = ()
     kept: tuple[Step, ...] = ()
     base: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
 
@@ -73,7 +93,7 @@ class Scene:
         return self.clean.shape[0], self.clean.shape[1]
 
     def setting(self, class_index: int) -> Setting:
-        """Return latent and strength of a class."""
+        """Return how a class is painted."""
         return self.settings.get(class_index, Setting())
 
     def locked(self) -> np.ndarray:
@@ -85,10 +105,30 @@ class Scene:
 
     def steps(self) -> tuple[Step, ...]:
         """Return all that is painted, in order: the kept steps, then each drawn class."""
-        drawn = [
-            Step(int(v) - 1, self.drawn == v, self.setting(int(v) - 1)) for v in np.unique(self.drawn[self.drawn > 0])
-        ]
-        return (*self.kept, *drawn)
+        steps = list(self.kept)
+        for value in np.unique(self.drawn[self.drawn > 0]):
+            steps += self._steps_of(int(value) - 1, self.drawn == value)
+        return tuple(steps)
+
+    def parts(self, class_index: int) -> list[SampledPart]:
+        """Return the sampled parts of a class that are still there, and are to be painted as what they are."""
+        setting, rest, found = self.setting(class_index), self.drawn == class_index + 1, []
+        for part in reversed(self.sampled):
+            wanted = part.class_index == class_index and part.own is setting.own
+            if wanted and setting.exemplar in (None, part.donor) and part.is_still(rest):
+                part.lay(rest, False)
+                found.append(part)
+        return found[::-1]
+
+    def _steps_of(self, class_index: int, mask: np.ndarray) -> list[Step]:
+        """One step of what is drawn of a class, and one of each part that was sampled."""
+        setting, rest, steps = self.setting(class_index), mask.copy(), []
+        for part in self.parts(class_index):
+            alone = np.zeros_like(mask)
+            part.lay(alone, True)
+            rest &= ~alone
+            steps.append(Step(class_index, alone, setting, part))
+        return [*([Step(class_index, rest, setting)] if rest.any() else []), *steps]
 
 
 @dataclass(frozen=True)
@@ -106,9 +146,10 @@ class Painted:
     contrasts: Mapping[int, float]
 
 
-def new_scene(upload: Upload) -> Scene:
+def new_scene(upload: Upload, settings: Mapping[int, Setting] | None = None) -> Scene:
     """Start on an image with nothing drawn."""
-    return Scene(upload.image, upload.stem, np.zeros(upload.image.shape[:2], np.uint8), base=upload.image)
+    drawn = np.zeros(upload.image.shape[:2], np.uint8)
+    return Scene(upload.image, upload.stem, drawn, settings or {}, base=upload.image)
 
 
 def draw(scene: Scene, labels: np.ndarray) -> Scene:
@@ -130,35 +171,12 @@ def draw(scene: Scene, labels: np.ndarray) -> Scene:
 
 
 def with_setting(scene: Scene, class_index: int, setting: Setting) -> Scene:
-    """Set latent and strength of a class."""
+    """Set how a class is painted."""
     return replace(scene, settings={**scene.settings, class_index: setting})
 
 
-def sample_mask(scene: Scene, painter: DefectInpainter, class_index: int, rng: np.random.Generator) -> Scene:
-    """Add a real shape of a class at a free place.
-
-    Raises:
-        ValueError: if the weights hold no shape of the class, or nothing fits.
-    """
-    name = painter.class_names[class_index]
-    if not painter.bank.counts()[class_index]:
-        raise ValueError(f"these weights hold no shapes of {name}; draw one")
-    kernel = np.ones((2 * GAP + 1, 2 * GAP + 1), np.uint8)
-    blocked = cv2.dilate(((scene.drawn > 0) | scene.locked()).astype(np.uint8), kernel).astype(bool)
-    for shrink in SHRINK_FACTORS:
-        shape = jitter_shape(painter.bank.sample(class_index, rng), (0.8, 1.25), (-15, 15), rng)
-        shape = shape if shrink == 1 else scale_shape(shape, shrink)
-        offset_yx = place(shape, blocked, scene.size_hw, rng)
-        if offset_yx is not None:
-            labels = scene.drawn.copy()
-            rows, columns = (slice(o, o + s) for o, s in zip(offset_yx, shape.mask.shape, strict=True))
-            labels[rows, columns][shape.mask] = class_index + 1
-            return draw(scene, labels)
-    raise ValueError("there is no room left for another mask; erase some, or load another image")
-
-
 def keep(scene: Scene, painter: DefectInpainter) -> Scene:
-    """Fix what is drawn, with its latents, and go on with empty masks.
+    """Fix what is drawn, as it is painted, and go on with empty masks.
 
     Raises:
         ValueError: if nothing is drawn, or there are more steps than a mask file has values.
@@ -169,90 +187,26 @@ def keep(scene: Scene, painter: DefectInpainter) -> Scene:
     if len(steps) > MAX_CALLS:
         raise ValueError(f"no more than {MAX_CALLS} steps can be kept; download, and load the painted image again")
     base = paint(scene, painter).image
-    return replace(scene, drawn=np.zeros(scene.size_hw, np.uint8), kept=steps, base=base)
+    return replace(scene, drawn=np.zeros(scene.size_hw, np.uint8), sampled=(), kept=steps, base=base)
 
 
 def paint(scene: Scene, painter: DefectInpainter) -> Painted:
-    """Paint every step, each by one call of the painter."""
+    """Paint every step, each by one call of the painter, or of that of the person's own exemplar."""
     image, mask, contrasts = scene.base, np.zeros(scene.size_hw, np.uint8), dict[int, float]()
     for index, step in enumerate(scene.steps()):
         mask[step.mask] = step.class_index + 1
         if index >= len(scene.kept):
-            name = painter.class_names[step.class_index]
-            image = painter(image, step.mask, name, seed=step.setting.seed, strength=step.setting.strength)
+            image = _painted(image, step, painter)
         reached = contrast(scene.clean, image, step.mask)
         contrasts[step.class_index] = min(reached, contrasts.get(step.class_index, np.inf))
     return Painted(image, mask, contrasts)
 
 
-@dataclass(frozen=True)
-class Files:
-    """What is downloaded: paths, and the snippet's text.
-
-    Attributes:
-        image: the painted image.
-        mask: class index + 1.
-        clean: the image as loaded.
-        steps: the number of the step that painted a pixel; None where the classes say it already.
-        snippet: the program.
-        text: of the program.
-    """
-
-    image: Path
-    mask: Path
-    clean: Path
-    steps: Path | None
-    snippet: Path
-    text: str
-
-
-def write_files(scene: Scene, painted: Painted, painter: DefectInpainter, folder: Path) -> Files:
-    """Write image, mask, clean image and snippet, and the map of steps where a class was painted in more than one.
-
-    Args:
-        scene: what was painted.
-        painted: what came of it.
-        painter: that painted it.
-        folder: of this image alone; files of an earlier painting are replaced.
-    """
-    steps = scene.steps()
-    classes = [step.class_index for step in steps]
-    paths = {kind: folder / f"{scene.stem}-{kind}.png" for kind in ("painted", "mask", "clean", "steps")}
-    for kind, pixels in (("painted", painted.image), ("mask", painted.mask)):
-        write_png(paths[kind], pixels)
-    if not paths["clean"].exists():  # the folder is this image's, and this file never changes
-        write_png(paths["clean"], scene.clean)
-    by_step = len(set(classes)) < len(classes)
-    if by_step:
-        write_png(paths["steps"], _step_map(steps, scene.size_hw))
-    names = painter.class_names
-    calls = [
-        Call(i + 1 if by_step else s.class_index + 1, names[s.class_index], s.setting.seed, s.setting.strength)
-        for i, s in enumerate(steps)
-    ]
-    text = python_snippet(
-        calls,
-        weights_name(painter),
-        paths["clean"].name,
-        paths["steps" if by_step else "mask"].name,
-        scene.clean.ndim == 2,
-        f"{scene.stem}-again.png",
-    )
-    snippet = folder / f"{scene.stem}-paint.py"
-    snippet.write_text(text, encoding="utf-8")
-    return Files(paths["painted"], paths["mask"], paths["clean"], paths["steps"] if by_step else None, snippet, text)
-
-
-def weights_name(painter: DefectInpainter) -> str:
-    """Return what finds the painter's weights again, from any folder."""
-    folder = painter.folder
-    is_path = folder.commit is None and folder.name not in bundled_names()
-    return str(folder.path.resolve()) if is_path else folder.name
-
-
-def _step_map(steps: Sequence[Step], size_hw: tuple[int, int]) -> np.ndarray:
-    """(H, W) uint8: 1 where the first step paints, 2 for the second, and so on."""
-    numbers = np.zeros(size_hw, np.uint8)
-    for index, step in enumerate(steps):
-        numbers[step.mask] = index + 1
-    return numbers
+def _painted(image: np.ndarray, step: Step, painter: DefectInpainter) -> np.ndarray:
+    s, p = step.setting, step.part
+    source, name = painter, painter.class_names[step.class_index]
+    if s.own is not None:
+        source, name = s.own.painter, s.own.class_name
+    if p is not None:
+        return p.painted(source, image, s.strength)
+    return source(image, step.mask, name, s.seed, s.strength, s.exemplar, s.variation)

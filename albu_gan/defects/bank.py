@@ -97,6 +97,10 @@ class DefectBank:
         """Return how many shapes each class has."""
         return [len(indices) for indices in self._of_class]
 
+    def members(self, class_index: int) -> list[int]:
+        """Return the numbers of the defects of a class."""
+        return [int(index) for index in self._of_class[class_index]]
+
     def __getitem__(self, index: int) -> Shape:
         height, width = self._sizes[index]
         mask = np.unpackbits(self._bits[index], count=height * width).reshape(height, width).view(bool)

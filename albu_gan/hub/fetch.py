@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from albu_gan.hub import patience as hub_patience
 from albu_gan.hub.errors import WeightsError
-from albu_gan.hub.folder import BANK, CONFIG, MAX_BYTES, MODEL, missing_file
+from albu_gan.hub.folder import CONFIG, MAX_BYTES, missing_file, read_config, required_files
 from albu_gan.hub.patience import Patience, attempt, patiently
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -58,9 +58,8 @@ def _download(repo_id: str, revision: str | None, token: str | bool | None, cach
     from huggingface_hub.file_download import repo_folder_name
 
     commit, files = attempt(lambda: _look_up(repo_id, revision, token), patience)
-    for file, others in ((CONFIG, ()), (MODEL, (BANK,))):
-        if not files.keys() & {file, *others}:
-            raise WeightsError(missing_file(f"{repo_id}@{commit}/{file}", files))
+    if CONFIG not in files:
+        raise WeightsError(missing_file(f"{repo_id}@{commit}/{CONFIG}", files))
     for file, most in MAX_BYTES.items():
         if file in files and files[file].size > most:
             raise WeightsError(
@@ -75,6 +74,10 @@ def _download(repo_id: str, revision: str | None, token: str | bool | None, cach
                 url = hub.hf_hub_url(repo_id, file, revision=commit)
                 _fetch(url, token, files[file], blob, commit, patience)
             _point(snapshot / file, blob)
+        if file == CONFIG:  # which comes first: what it names must be there before any of it is fetched
+            for named in required_files(read_config(snapshot / CONFIG)):
+                if named not in files:
+                    raise WeightsError(missing_file(f"{repo_id}@{commit}/{named}", files))
     if revision != commit:
         _record_revision(store / "refs" / (revision or "main"), commit)
     return snapshot

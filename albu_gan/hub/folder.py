@@ -209,13 +209,13 @@ def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFold
         names = {entry.name for entry in path.iterdir()}
     except FileNotFoundError as err:
         raise WeightsError(
-            f"{path}: there is no such folder any more; it held {CONFIG}. Download or export it again"
+            f"{path}: there is no such folder any more; it held {CONFIG}, {MODEL} or {BANK}. Download or make it again"
         ) from err
     except OSError as err:
         raise WeightsError(f"{path}: cannot be read ({err.strerror}); check its permissions") from err
     if not (path / CONFIG).is_file():
         raise WeightsError(missing_file(str(path / CONFIG), names))
-    config = _read_config(path / CONFIG)
+    config = read_config(path / CONFIG)
     for file in required_files(config):
         if not (path / file).is_file():
             raise WeightsError(missing_file(str(path / file), names))
@@ -254,7 +254,12 @@ def _what_arguments_rest_on(folder: WeightsFolder) -> tuple[Any, ...]:
     )
 
 
-def _read_config(path: Path) -> WeightsConfig:
+def read_config(path: Path) -> WeightsConfig:
+    """Read and check `config.json`.
+
+    Raises:
+        WeightsError: naming the file, and what of it is wrong.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_CONFIG_BYTES + 1)

@@ -1,6 +1,7 @@
 """`python -m training.evaluation`: measure a painter on the groups its training never saw.
 
-`python -m training.evaluation real` measures how far real training defects are from real test defects, without weights.
+`python -m training.evaluation real` measures how far real training defects are from real test defects, without weights;
+`python -m training.evaluation bank` what a bank of one half of the groups paints into the other half.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from albu_gan.pictures import contact_sheet, grid, outline, write_picture, write
 from training.atomic import write_json, write_text
 from training.card import PICTURE, model_card
 from training.datasets import Split
-from training.evaluation import real
+from training.evaluation import bank, real
 from training.evaluation.features import NAME, DefectFeatures, read_or_train_features
 from training.evaluation.full import Sets, all_figures, together
 from training.evaluation.inception import NAME as INCEPTION_NAME
@@ -53,7 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.evaluation",
         description=__doc__.split("\n")[0].split(": ", 1)[1],
-        epilog="'python -m training.evaluation real' compares real training with real test defects, without weights.",
+        epilog="'python -m training.evaluation real' compares real training with real test defects, without weights; "
+        "'python -m training.evaluation bank' measures a bank that it makes of one half of the data.",
     )
     parser.add_argument("--weights", required=True, help="bundled name, folder or Hub repository")
     add_data_arguments(parser)
@@ -73,11 +75,15 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if argv is None else argv
-    of_real = words[:1] == ["real"]
-    arguments = real.build_parser().parse_args(words[1:]) if of_real else build_parser().parse_args(words)
+    others = {
+        "real": (real.build_parser, real.measure_real),
+        "bank": (bank.build_parser, bank.measure_bank),
+    }
+    make_parser, measure = others.get(words[0], (None, None)) if words else (None, None)
+    arguments = build_parser().parse_args(words) if make_parser is None else make_parser().parse_args(words[1:])
     try:
-        if of_real:
-            print(real.measure_real(dataset_from_arguments(arguments), arguments))
+        if measure is not None:
+            print(measure(dataset_from_arguments(arguments), arguments))
         else:
             if arguments.draws < 2:
                 raise ValueError(f"--draws must be at least 2, got {arguments.draws}: figures compare sets of windows")

@@ -25,8 +25,8 @@ class TrainingBank:
     """Every real training defect of a class, as it is and mirrored.
 
     Attributes:
-        windows: once each.
-        patches: (4 * len(windows), SIDE * SIDE) float32; row `i` shows window `i // 4`.
+        windows: once each; none where only `nearest` is asked for its likeness.
+        patches: (4 * defects, SIDE * SIDE) float32; row `i` shows defect `i // 4`.
     """
 
     windows: Sequence[DefectWindow]
@@ -35,8 +35,12 @@ class TrainingBank:
     @classmethod
     def of(cls, windows: Sequence[DefectWindow], class_index: int) -> TrainingBank:
         """Cut the defects out of their windows; there must be one."""
-        cut = [patch(w.image, w.mask == class_index + 1)[0] for w in windows]
-        return cls(windows, np.stack([flip(p, f).ravel() for p in cut for f in FLIPS]))
+        return cls(windows, _patches([w.image for w in windows], [w.mask == class_index + 1 for w in windows]))
+
+    @classmethod
+    def of_masks(cls, images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> TrainingBank:
+        """Cut the defects out of (H, W, C) uint8 images by (H, W) bool masks; only their patches are kept."""
+        return cls((), _patches(images, masks))
 
     def nearest(self, images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Find the training defect that is most like each given one.
@@ -60,6 +64,11 @@ class TrainingBank:
             likeness.append(float(correlation[best]))
             indices.append(best // len(FLIPS))
         return np.array(likeness), np.array(indices)
+
+
+def _patches(images: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> np.ndarray:
+    cut = [patch(image, mask)[0] for image, mask in zip(images, masks, strict=True)]
+    return np.stack([flip(p, f).ravel() for p in cut for f in FLIPS])
 
 
 def patch(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
