@@ -86,7 +86,8 @@ class GANDefectInpaint(PaintedTargets):
 
     Examples:
         >>> import albumentations as A
-        >>>         >>> from albu_gan import GANDefectInpaint
+        >>> import numpy as np
+        >>> from albu_gan import GANDefectInpaint
         >>> transform = A.Compose([GANDefectInpaint(p=1.0)], seed=1)
         >>> image = np.full((200, 300), 120, np.uint8)
         >>> result = transform(image=image, mask=np.zeros((200, 300), np.uint8))

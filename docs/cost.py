@@ -33,11 +33,11 @@ def painting() -> str:
 
 
 def training() -> str:
-    """What the training of each bundled painter took, from its config.json."""
+    """What the training of each bundled generator took, from its config.json."""
     lines = ["| weights | windows | minutes | on | core-hours |", "|---|---|---|---|---|"]
     for folder in sorted(WEIGHTS.iterdir()):
         run = json.loads((folder / "config.json").read_text(encoding="utf-8"))["training"]
-        if "hardware" not in run:  # a bank: nothing was trained
+        if "hardware" not in run:  # a bank alone, which nothing was trained for
             continue
         threads = re.search(r"(\d+) threads", run["hardware"])
         hours = f"{run['minutes'] * int(threads[1]) / 60:.1f}" if threads else ""

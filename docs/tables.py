@@ -23,7 +23,7 @@ BENCHMARK = ROOT / "docs" / "benchmark"
 
 
 def quality() -> str:
-    """One row a class of the bundled weights, from their config.json."""
+    """One row a class of the bundled generators, from their config.json."""
     lines = [
         "| weights | class | contrast reached | diversity across z | KID painted | KID copy-paste | KID real floor |",
         "|---|---|---|---|---|---|---|",
@@ -35,6 +35,15 @@ def quality() -> str:
             reached, diversity = values["contrast_reached"], values["diversity"]
             lines.append(f"| `{folder.name}` | {name} | {reached:.0%} | {diversity:.2f} | {figures} |")
     return "\n".join(lines)
+
+
+def formulas(weights: str = "surfaces-v1") -> str:
+    """By which formulas the defects of each class of a bundled bank are relit, from its config.json."""
+    training = _read(WEIGHTS / weights / "config.json")["training"]
+    cells = [["class", "defects", "ratio", "difference", "pixels"]]
+    for name, shares in training["formulas"].items():
+        cells.append([name, str(training["defects"][name]), *(f"{float(share):.0%}" for share in shares.split())])
+    return markdown(cells)
 
 
 def benefit(name: str = "magnetic-tile") -> str:
@@ -114,6 +123,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "ball-screws": lambda: benefit("bsdata"),
         "generators": generators,
     },
+    "docs/how-it-works.md": {"formulas": formulas},
     "docs/speed.md": {"speed": speed},
     "docs/research/severstal.md": {"fid": real_fid},
     "docs/research/exemplars.md": {"exemplars": exemplars, "exemplars-by-class": exemplars_by_class},

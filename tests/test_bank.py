@@ -159,6 +159,15 @@ def test_a_file_that_lies_is_one_clear_error(
     assert BANK in str(error.value) and "\n" not in str(error.value)
 
 
+def test_damaged_pixels_name_the_file_when_they_are_painted(bank: DefectBank, tmp_path: Path) -> None:
+    folder = written(bank, tmp_path / "weights")
+    tensors = load_file(folder / BANK)
+    tensors["encoded"] = np.zeros_like(tensors["encoded"])
+    save_file(tensors, folder / BANK)
+    with pytest.raises(WeightsError, match=f"{BANK}: defect .* damaged.*make it again"):
+        GANDefectInpaint(str(folder), p=1.0)(image=scene(0)[0])
+
+
 def test_a_cut_file_is_one_clear_error(bank: DefectBank, tmp_path: Path) -> None:
     folder = written(bank, tmp_path / "weights")
     content = (folder / BANK).read_bytes()

@@ -67,8 +67,9 @@ def published(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 def test_every_python_block_of_a_page_runs_in_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    """In an empty folder with a trained `runs/mine/weights`; pages that name `org/name` get a stand-in Hub."""
+    """In an empty folder with weights `runs/mine/weights` and `my-defects`; `org/name` is on a stand-in Hub."""
     shutil.copytree(BUNDLED / "magnetic-tile-v1", tmp_path / "runs" / "mine" / "weights")
+    shutil.copytree(BUNDLED / "surfaces-v1", tmp_path / "my-defects")
     if any("org/name" in block.code for block in python_blocks(page)):
         request.getfixturevalue("published")
     monkeypatch.chdir(tmp_path)

@@ -7,6 +7,7 @@ from albu_gan.data.errors import (
     DataError,
 )
 from albu_gan.data.filling import (
+    MARGIN,
     fill_defects,
 )
 from albu_gan.data.folder import (
@@ -45,6 +46,7 @@ __all__ = [
     "FORMATS",
     "FolderDataset",
     "LabelmeDataset",
+    "MARGIN",
     "MAX_MEGAPIXELS",
     "MagneticTileDataset",
     "Record",

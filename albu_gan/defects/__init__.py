@@ -6,6 +6,7 @@ from albu_gan.defects.bank import (
 from albu_gan.defects.collect import Annotated, Collected, LeftOut, annotated_images, collect
 from albu_gan.defects.exemplars import dress
 from albu_gan.defects.inpainter import MEMORY, DefectInpainter
+from albu_gan.defects.invention import blob_mix, invented
 from albu_gan.defects.labels import (
     Forbidden,
     channel_value,
@@ -21,6 +22,8 @@ from albu_gan.defects.placement import (
     place,
     starts,
 )
+from albu_gan.defects.procedural import procedural_shape
+from albu_gan.defects.relight import Laid, Place, lay, look, relight, soften
 from albu_gan.defects.sampling import (
     LATENT_REDRAWS,
     PLACES,
@@ -39,40 +42,58 @@ from albu_gan.defects.shapes import (
     jitter_shape,
     scale_shape,
 )
+from albu_gan.defects.traits import stature
+from albu_gan.defects.variation import CONTRAST_RANGE, Variation, contrast, elastic
+from albu_gan.defects.wearing import rim_on_rim
 
 __all__ = [
     "Annotated",
+    "CONTRAST_RANGE",
     "Collected",
     "DefectBank",
     "DefectInpainter",
     "DefectSampler",
     "Forbidden",
     "LATENT_REDRAWS",
+    "Laid",
     "LeftOut",
     "MEMORY",
     "Occupancy",
     "PLACES",
     "Painter",
+    "Place",
     "RANDOM_TRIES",
     "SHAPE_REDRAWS",
     "SHRINK_FACTORS",
     "Shape",
     "USUAL",
+    "Variation",
     "annotated_images",
+    "blob_mix",
     "channel_value",
     "check_mask",
     "class_probabilities",
     "collect",
+    "contrast",
     "dress",
+    "elastic",
     "find_alike_place",
     "fitting_value",
+    "invented",
     "jitter_shape",
+    "lay",
     "longest_side",
+    "look",
     "most_alike",
     "occupied",
     "patch_box",
     "place",
+    "procedural_shape",
+    "relight",
+    "rim_on_rim",
     "scale_shape",
+    "soften",
     "starts",
+    "stature",
     "write_labels",
 ]

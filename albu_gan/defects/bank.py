@@ -15,7 +15,7 @@ from albu_gan.defects.donors import MAX_PIXELS, Donor, Frame, decode, encode, fr
 from albu_gan.defects.likeness import Metric, metric
 from albu_gan.defects.shapes import Shape
 from albu_gan.defects.traits import Traits, alike
-from albu_gan.hub import APPEARANCE_TENSORS, CENTRES, check_bank_header, check_safetensors
+from albu_gan.hub import APPEARANCE_TENSORS, CENTRES, WeightsError, check_bank_header, check_safetensors
 from albu_gan.painting import Origin
 
 MAX_SIDE = 8192
@@ -41,6 +41,7 @@ class DefectBank:
         formulas: Sequence[Formula] = (),
     ) -> None:
         self.num_classes = num_classes
+        self.source = "the bank in memory"
         self._bits = [np.packbits(shape.mask != 0) for shape in shapes]
         self._sizes = [(shape.mask.shape[0], shape.mask.shape[1]) for shape in shapes]
         self._edges = [shape.edges for shape in shapes]
@@ -125,11 +126,14 @@ class DefectBank:
         """Return how a defect looks; the last ones that were asked for are kept decoded.
 
         Raises:
-            ValueError: if its bytes are damaged.
+            WeightsError: naming the file, if its bytes are damaged.
         """
         found = self._decoded.pop(index, None)
         if found is None:
-            found = decode(self._encoded[index], self._frames[index], self[index].mask)
+            try:
+                found = decode(self._encoded[index], self._frames[index], self[index].mask)
+            except ValueError as err:
+                raise WeightsError(f"{self.source}: defect {index}: {err}; make it again") from err
             self._decoded_bytes += 2 * self._frames[index].decoded_bytes  # the mask is about as large
         self._decoded[index] = found
         while self._decoded_bytes > DECODED_BYTES and len(self._decoded) > 1:
@@ -211,7 +215,7 @@ class DefectBank:
         except (SafetensorError, OSError) as err:
             raise ValueError(f"{path}: not a readable safetensors file ({err}); download or make it again") from err
         bank = cls.__new__(cls)
-        bank.num_classes = num_classes
+        bank.num_classes, bank.source = num_classes, str(path)
         bank._take_shapes(path, tensors)
         bank._take_appearances(path, tensors)
         bank._prepare()

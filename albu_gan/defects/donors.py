@@ -23,7 +23,7 @@ class Donor:
     Attributes:
         appearance: how it looks.
         surroundings: (D,) float32, what it was seen on; see `albu_gan.defects.likeness.describe`.
-        stature: (6,) float32, its size and texture; see `albu_gan.defects.traits.stature`.
+        stature: (8,) float32, its size, texture and colour; see `albu_gan.defects.traits.stature`.
         traits: how it may be varied.
     """
 

@@ -49,10 +49,10 @@ def solidity(mask: np.ndarray) -> float:
 
 
 def stature(appearance: Appearance) -> np.ndarray:
-    """Size and texture of a donor: (6,) float32 that differ by about `ALIKE` where the eye sees another kind.
+    """Size, texture and colour of a donor: (8,) float32 that differ by about `ALIKE` where the eye sees another kind.
 
-    Logarithms of length and thickness, mean of what it adds to its surface, that of its lower and upper quarter, and
-    the share of its contrast that is fine.
+    Logarithms of length and thickness, mean of what it adds to its surface, that of its lower and upper quarter, the
+    share of its contrast that is fine, and how far its red and its blue are from its green.
     """
     scans = scans_of(appearance.mask)
     area = float(np.count_nonzero(appearance.mask))
@@ -62,17 +62,19 @@ def stature(appearance: Appearance) -> np.ndarray:
     fine = float(np.std(high.mean(axis=2)[appearance.mask]) / max(float(effect.std()), 1e-6))
     quarters = (6 * float(np.percentile(effect, q)) for q in (15, 85))
     size = 2 * math.log(length), 2 * math.log(area / length)
-    return np.array([*size, 6 * float(effect.mean()), *quarters, 2 * fine], np.float32)
+    colour = appearance.pixels[appearance.mask].mean(axis=0) / 255
+    hue = 10 * (colour[[0, -1]] - colour[len(colour) // 2])
+    return np.array([*size, 6 * float(effect.mean()), *quarters, 2 * fine, *hue], np.float32)
 
 
 def alike(statures: np.ndarray, index: int) -> list[int]:
     """Numbers of the donors, at most `NEAREST`, whose appearance another one may wear, the most alike first.
 
     Args:
-        statures: (N, 6) of the donors of a class.
+        statures: (N, 8) of the donors of a class.
         index: of the one that is to wear it.
     """
-    distance = np.sqrt(((statures - statures[index]) ** 2).mean(axis=1))
+    distance = np.sqrt(((statures - statures[index]) ** 2).sum(axis=1) / 6)
     distance[index] = np.inf
     return [int(i) for i in np.argsort(distance)[:NEAREST] if distance[i] <= ALIKE]
 

@@ -26,7 +26,7 @@ APPEARANCE_TENSORS = {
     "formula": ("F32", 2),
 }
 #: Columns of those tensors that have a row for each shape.
-COLUMNS = {"size_hw": 2, "edges": 4, CENTRES: 2, "frame": 4, "grain": 4, "stature": 6, "traits": 3}
+COLUMNS = {"size_hw": 2, "edges": 4, CENTRES: 2, "frame": 4, "grain": 4, "stature": 8, "traits": 3}
 
 
 def has_appearances(entries: Mapping[str, TensorEntry]) -> bool:

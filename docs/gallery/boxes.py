@@ -20,6 +20,7 @@ names = ["blowhole", "crack"]
 transform = A.Compose(
     [
         GANDefectInpaint(
+            "magnetic-tile-v1",
             classes=names,
             bbox_labels={name: name for name in names},
             defects_range=(3, 4),

@@ -18,7 +18,12 @@ OUT = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".j
 
 channels = {"crack": 0, "blowhole": 1, "fray": 2}
 paint = GANDefectInpaint(
-    classes=list(channels), mask_channels=channels, defects_range=(4, 4), scale_range=(0.7, 1.2), p=1.0
+    "magnetic-tile-v1",
+    classes=list(channels),
+    mask_channels=channels,
+    defects_range=(4, 4),
+    scale_range=(0.7, 1.2),
+    p=1.0,
 )
 transform = A.Compose([paint], seed=2)
 colours = np.array([(255, 70, 60), (70, 160, 255), (90, 220, 90)])

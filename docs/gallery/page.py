@@ -7,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "gallery.md"
 ORDER = (
+    "variation",
     "latents",
     "latent_walk",
     "own_mask",
@@ -22,11 +23,13 @@ ORDER = (
 HEAD = """# Gallery
 
 Every picture is made by a script in `docs/gallery`, with the weights and the sample images of the package. Its main
-lines can be folded out; `python docs/gallery/latents.py` makes the first picture again. No seed was searched for.
+lines can be folded out; `python docs/gallery/variation.py` makes the first picture again. No seed was searched for. The
+first picture shows real defects, relit and varied; the others show generators.
 
 *Photographs: crops of BSData (T. Schlagenhauf, M. Landwehr 2021, <https://doi.org/10.5445/IR/1000129520>), CC BY-SA
-4.0; the pictures are under the same licence. No weights were trained on them. The ground steel that
-`magnetic-tile-v1` paints on is computed from random numbers (`docs/figures/ground_surface.py`).*
+4.0, and in the first picture also of the other data sets that [Licences](licences.md) names; the pictures are under CC
+BY-SA 4.0. No weights were made of them. The ground steel that `magnetic-tile-v1` paints on is computed from random
+numbers (`docs/figures/ground_surface.py`).*
 """
 
 

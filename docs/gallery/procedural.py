@@ -23,7 +23,13 @@ for name in ("crack", "blowhole"):
     row = []
     for source in ("bank", "procedural"):
         paint = GANDefectInpaint(
-            classes=[name], mask_source=source, defects_range=(5, 5), scale_range=(0.8, 1.5), min_contrast=25, p=1.0
+            "magnetic-tile-v1",
+            classes=[name],
+            mask_source=source,
+            defects_range=(5, 5),
+            scale_range=(0.8, 1.5),
+            min_contrast=25,
+            p=1.0,
         )
         transform = A.Compose([paint], seed=3)
         for image in images[:2]:
