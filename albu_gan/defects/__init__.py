@@ -42,6 +42,7 @@ from albu_gan.defects.shapes import (
     jitter_shape,
     scale_shape,
 )
+from albu_gan.defects.surface import roughness
 from albu_gan.defects.traits import stature
 from albu_gan.defects.variation import CONTRAST_RANGE, Variation, contrast, elastic
 from albu_gan.defects.wearing import rim_on_rim
@@ -91,6 +92,7 @@ __all__ = [
     "procedural_shape",
     "relight",
     "rim_on_rim",
+    "roughness",
     "scale_shape",
     "soften",
     "starts",

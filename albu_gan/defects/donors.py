@@ -12,7 +12,7 @@ from albu_gan.defects.appearance import HALF, REDUCE, RIM, Appearance
 from albu_gan.defects.surface import Grain, dilate
 from albu_gan.defects.traits import Traits
 
-LEVEL = 9  # of the compression
+LEVEL = 6  # of the compression
 MAX_PIXELS = 1 << 24  # of one donor
 
 

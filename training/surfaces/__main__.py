@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from albu_gan.bank import PICTURE
 from albu_gan.data import DataError, DefectDataset, Record, fill_defects, open_dataset
-from albu_gan.defects import Annotated, Collected, DefectInpainter
+from albu_gan.defects import Annotated, Collected, DefectInpainter, roughness
 from albu_gan.hub import WeightsConfig, bank_card, find_weights, write_folder
 from albu_gan.pictures import bank_sheet, jpeg_bytes, surfaces_of
 from training.datasets.split import Split, split_by_group
@@ -30,6 +30,7 @@ SHORTEST = 5  # pixels, likewise, of the longer side: specks say little
 TRAIN_FRACTION = 0.5  # of the groups; the others are held out
 SAMPLE_HW = (288, 384)
 SAMPLE_QUALITY = 90
+CANDIDATES = 30  # clean images that samples are chosen from
 LICENCE = (
     "CC BY-SA 4.0, as one of its sources is (BSData); each source under its own licence, see below. The notices of "
     "MIT, BSD and Apache are kept in ATTRIBUTION.md of the package's samples"
@@ -149,12 +150,14 @@ def evenly_chosen(found: Collected, seed: int) -> list[int]:
 
 
 def write_samples(source: Source, dataset: DefectDataset, split: Split, folder: Path, seed: int) -> None:
-    """Write clean images of held-out groups, cut to `SAMPLE_HW` where they are larger."""
+    """Write clean images of held-out groups, those of middling grain, cut to `SAMPLE_HW` where they are larger."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     records = split.select(dataset.records, "held_out")
     clean: list[Record] = [r for r in records if not r.classes] or records
-    order = [clean[int(index)] for index in rng.permutation(len(clean))]
+    order = [clean[int(index)] for index in rng.permutation(len(clean))][:CANDIDATES]
+    grains = [roughness(dataset.read_image(record).astype(np.float32)) for record in order]
+    order = [order[int(index)] for index in np.argsort(np.abs(np.array(grains) - np.median(grains)))]
     written = 0
     for record in order:
         image, mask = dataset.read(record)
