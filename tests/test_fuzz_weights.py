@@ -27,10 +27,11 @@ from albu_gan.defects.inpainter import BANKS
 from albu_gan.generators import ARCHITECTURES, GeneratorConfig
 from albu_gan.generators.skeleton import build_skeleton, expected_state
 from albu_gan.hub.find import find_weights
-from albu_gan.hub.folder import BANK, CARD, CONFIG, MODEL, REQUIRED, weights_files
+from albu_gan.hub.folder import BANK, CARD, CONFIG, MODEL, weights_files
 from albu_gan.hub.header import MAX_HEADER_BYTES
 from albu_gan.painting.painter import NETWORKS
 
+FILES_OF_WEIGHTS = (CONFIG, MODEL, BANK)
 IMAGE = np.random.default_rng(0).integers(90, 160, (32, 40)).astype(np.uint8)
 SECONDS = 1.0  # of the processor: the promise is a second, and another program may have the machine
 
@@ -60,7 +61,7 @@ def attempt(folder: Path) -> str | None:
         message = str(err)
         assert time.thread_time() - start < SECONDS, message
         assert message.isprintable() and len(message) < 1000
-        assert any(str(folder / file) in message for file in REQUIRED), message
+        assert any(str(folder / file) in message for file in FILES_OF_WEIGHTS), message
         return message
     assert not ((result["image"] != IMAGE) & (result["mask"] == 0)).any()
     return None
@@ -95,7 +96,7 @@ def fuzz(folder: Path, file: str, chosen: Iterator[tuple[int, int]]) -> tuple[in
 
 
 @pytest.mark.usefixtures("fresh_cache")
-@pytest.mark.parametrize("file", REQUIRED)
+@pytest.mark.parametrize("file", FILES_OF_WEIGHTS)
 def test_a_changed_byte_is_refused_or_harmless(folder: Path, file: str) -> None:
     every = list(mutations((folder / file).read_bytes(), file))
     refused, harmless = fuzz(folder, file, iter(every[:: len(every) // 60]))
@@ -104,14 +105,14 @@ def test_a_changed_byte_is_refused_or_harmless(folder: Path, file: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("fresh_cache")
-@pytest.mark.parametrize("file", REQUIRED)
+@pytest.mark.parametrize("file", FILES_OF_WEIGHTS)
 def test_every_changed_byte_is_refused_or_harmless(folder: Path, file: str) -> None:
     refused, harmless = fuzz(folder, file, mutations((folder / file).read_bytes(), file))
     assert refused > harmless
 
 
 @pytest.mark.usefixtures("fresh_cache")
-@pytest.mark.parametrize("file", REQUIRED)
+@pytest.mark.parametrize("file", FILES_OF_WEIGHTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_file_cut_shuffled_or_doubled_anywhere_is_refused(folder: Path, file: str, seed: int) -> None:
     rng, data = np.random.default_rng(seed), (folder / file).read_bytes()
@@ -231,7 +232,7 @@ def test_weights_that_change_between_opening_and_painting_are_refused(
     folder: Path, fresh_cache: None, colour_weights: str
 ) -> None:
     transform = GANDefectInpaint(weights=str(folder), p=1.0)
-    for file in REQUIRED:
+    for file in FILES_OF_WEIGHTS:
         shutil.copyfile(Path(colour_weights) / file, folder / file)
     with pytest.raises(WeightsError, match=f"{folder}: holds other weights than when it was opened"):
         transform(image=IMAGE)
@@ -440,11 +441,11 @@ def test_nothing_but_the_four_files_is_opened_and_no_pickle_is(folder: Path, tmp
     assert seen and all(event == "open" for event, _ in seen)
     assert {Path(path).name for _, path in seen} <= {CONFIG, MODEL, BANK, CARD}
     assert not exploded.exists()
-    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == sorted([*REQUIRED, CARD])
+    assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == sorted([*FILES_OF_WEIGHTS, CARD])
 
 
 @pytest.mark.usefixtures("fresh_cache")
-@pytest.mark.parametrize("file", REQUIRED)
+@pytest.mark.parametrize("file", FILES_OF_WEIGHTS)
 def test_a_pickle_under_the_name_of_a_file_is_refused_unopened(folder: Path, tmp_path: Path, file: str) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         (folder / file).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded"), protocol))
@@ -453,7 +454,7 @@ def test_a_pickle_under_the_name_of_a_file_is_refused_unopened(folder: Path, tmp
 
 
 @pytest.mark.usefixtures("fresh_cache")
-@pytest.mark.parametrize("file", REQUIRED)
+@pytest.mark.parametrize("file", FILES_OF_WEIGHTS)
 @pytest.mark.parametrize("target", ["/dev/zero", "/dev/urandom", "/", "..", "pipe", "itself", "/etc/passwd"])
 def test_a_link_to_what_is_no_weights_file_is_refused_and_nothing_hangs(folder: Path, file: str, target: str) -> None:
     (folder / file).unlink()
@@ -485,15 +486,15 @@ def test_a_card_or_picture_that_links_out_of_its_folder_is_not_copied_or_publish
 def test_a_link_inside_the_folder_or_the_hubs_cache_is_followed(folder: Path, tmp_path: Path) -> None:
     (folder / "one.png").write_bytes(b"PNG")
     (folder / "two.png").symlink_to("one.png")
-    assert {file.name for file in weights_files(folder)} == {*REQUIRED, CARD, "one.png", "two.png"}
+    assert {file.name for file in weights_files(folder)} == {*FILES_OF_WEIGHTS, CARD, "one.png", "two.png"}
     repository = tmp_path / "models--org--name"
     snapshot = repository / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
     (repository / "blobs").mkdir()
-    for number, file in enumerate([*REQUIRED, CARD]):
+    for number, file in enumerate([*FILES_OF_WEIGHTS, CARD]):
         shutil.copyfile(folder / file, repository / "blobs" / str(number))
         (snapshot / file).symlink_to(Path("..") / ".." / "blobs" / str(number))
-    assert {file.name for file in weights_files(snapshot)} == {*REQUIRED, CARD}
+    assert {file.name for file in weights_files(snapshot)} == {*FILES_OF_WEIGHTS, CARD}
 
 
 @pytest.mark.usefixtures("fresh_cache")

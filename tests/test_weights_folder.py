@@ -27,7 +27,6 @@ from albu_gan.hub.folder import (
     CARD,
     CONFIG,
     MODEL,
-    REQUIRED,
     WeightsConfig,
     copy_folder,
     read_folder,
@@ -35,6 +34,7 @@ from albu_gan.hub.folder import (
 )
 from albu_gan.hub.header import check_safetensors
 
+FILES_OF_WEIGHTS = (CONFIG, MODEL, BANK)
 Damage = Callable[[Path], None]
 
 
@@ -51,7 +51,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> Any:
         raise AssertionError("a network was built")
 
-    monkeypatch.setattr("albu_gan.hub.folder.expected_state", forbidden)
+    monkeypatch.setattr("albu_gan.generators.expected_state", forbidden)
     monkeypatch.setattr("albu_gan.painting.painter.build_skeleton", forbidden)
     monkeypatch.setattr("safetensors.torch.load_file", forbidden)
 
@@ -174,14 +174,14 @@ def test_a_byte_too_few_or_too_many_is_refused(folder: Path, file: str, change: 
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("file", REQUIRED)
+@pytest.mark.parametrize("file", FILES_OF_WEIGHTS)
 def test_a_file_larger_than_any_weights_is_refused_unread(folder: Path, file: str) -> None:
     sparse(file, TEN_GB)(folder)
     assert says_what_to_do(error_of(lambda: find_weights(str(folder)), folder / file, TEN_GB))
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("file", REQUIRED)
+@pytest.mark.parametrize("file", FILES_OF_WEIGHTS)
 @pytest.mark.parametrize("instead", ["nothing", "a folder", "a dangling link"])
 def test_a_missing_file_is_named(folder: Path, file: str, instead: str) -> None:
     (folder / file).unlink()
@@ -237,15 +237,15 @@ def test_a_config_that_is_no_json_object_of_ours_is_refused(folder: Path, data: 
 
 
 ENTRIES: dict[str, tuple[dict[str, Any], str]] = {
-    "a newer format": ({"format_version": 2}, "reads up to 1"),
-    "a format that never was": ({"format_version": 0}, "start at 1"),
+    "a newer format": ({"format_version": 3}, "reads 2; upgrade"),
+    "a format that never was": ({"format_version": 0}, "format_version 0"),
     "a format that is a word": ({"format_version": "1"}, "format_version"),
     "a format that is true": ({"format_version": True}, "format_version"),
     "an unknown generator field": ({"generator__depth": 3}, "'depth'"),
     "an unknown architecture": ({"generator__architecture": "diffusion"}, "'diffusion'"),
     "an architecture that is a list": ({"generator__architecture": ["default"]}, "architecture"),
     "an architecture that is null": ({"generator__architecture": None}, "architecture"),
-    "a generator that is null": ({"generator": None}, "generator"),
+    "a generator that is null": ({"generator": None}, "names no model.safetensors"),
     "a generator that is a list": ({"generator": []}, "generator"),
     "two channels": ({"generator__in_channels": 2}, "in_channels"),
     "a latent of a million": ({"generator__latent_dim": 10**6}, "latent_dim"),
@@ -368,7 +368,7 @@ BANKS: dict[str, tuple[Damage, str]] = {
     "has a tensor too many": (edit_tensors(BANK, lambda t: t.update(more=np.zeros(1))), "more"),
     "has bits of another type": (edit_tensors(BANK, lambda t: t.update(bits=t["bits"].astype(np.int64))), "'bits'"),
     "has bits of another rank": (edit_tensors(BANK, lambda t: t.update(bits=t["bits"][None])), "'bits'"),
-    "is a model": (lambda folder: shutil.copyfile(folder / MODEL, folder / BANK) and None, "mask bank"),
+    "is a model": (lambda folder: shutil.copyfile(folder / MODEL, folder / BANK) and None, "bank of defects"),
 }
 
 
@@ -474,7 +474,7 @@ def test_an_unknown_bare_name_lists_the_bundled_ones(tmp_path: Path, monkeypatch
 
 def test_a_file_in_place_of_a_folder_says_what_to_give(folder: Path) -> None:
     message = error_of(lambda: find_weights(str(folder / MODEL)), folder / MODEL, "is a file")
-    assert "the weights folder that holds" in message
+    assert "the weights folder that it lies in" in message
 
 
 def test_a_folder_may_be_named_in_every_usual_way(

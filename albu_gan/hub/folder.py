@@ -112,7 +112,9 @@ class WeightsConfig:
             if not isinstance(values.get(key, {}), dict):
                 raise ValueError(f"{key!r} must be an object")
         training, metrics = values.get("training", {}), values.get("metrics", {})
-        if values.get("generator") is None:
+        if "generator" not in values:
+            raise ValueError("has no entry 'generator'; it is null for a bank alone")
+        if values["generator"] is None:
             if not bank:
                 raise ValueError("names neither a generator nor a bank; there is nothing to paint with")
             return cls(None, names, (), training, metrics)
@@ -219,14 +221,18 @@ def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFold
     for file in required_files(config):
         if not (path / file).is_file():
             raise WeightsError(missing_file(str(path / file), names))
-    if config.generator is not None:
-        _check_model(path, config, config.generator, check_safetensors(path / MODEL))
+    for file in {MODEL, BANK} - set(required_files(config)):
+        if (path / file).is_file():
+            raise WeightsError(f"{path / CONFIG}: names no {file}, which is there; the files are of different folders")
+    model = check_safetensors(path / MODEL) if config.generator is not None else {}
     bank = check_safetensors(path / BANK) if config.bank else {}
     if config.bank:
         try:
             check_bank_header(path / BANK, bank)
         except ValueError as err:
             raise WeightsError(str(err)) from err
+    if config.generator is not None:
+        _check_model(path, config, config.generator, model)
     return WeightsFolder(path, config, name, commit, CENTRES in bank, has_appearances(bank))
 
 
