@@ -51,8 +51,9 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> Any:
         raise AssertionError("a network was built")
 
-    monkeypatch.setattr("albu_gan.generators.expected_state", forbidden)
+    # First: this imports the painter, which takes the true `expected_state` along.
     monkeypatch.setattr("albu_gan.painting.painter.build_skeleton", forbidden)
+    monkeypatch.setattr("albu_gan.generators.expected_state", forbidden)
     monkeypatch.setattr("safetensors.torch.load_file", forbidden)
 
 

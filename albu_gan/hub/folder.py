@@ -223,7 +223,10 @@ def read_folder(path: Path, name: str, commit: str | None = None) -> WeightsFold
             raise WeightsError(missing_file(str(path / file), names))
     for file in {MODEL, BANK} - set(required_files(config)):
         if (path / file).is_file():
-            raise WeightsError(f"{path / CONFIG}: names no {file}, which is there; the files are of different folders")
+            raise WeightsError(
+                f"{path / CONFIG}: names no {file}, which is there; they are of different folders, download or make "
+                "this one again"
+            )
     model = check_safetensors(path / MODEL) if config.generator is not None else {}
     bank = check_safetensors(path / BANK) if config.bank else {}
     if config.bank:
