@@ -23,12 +23,13 @@ from albu_gan.painting import mask_box, thin_parts
 Edges = tuple[bool, bool, bool, bool]  # top, left, bottom, right: where the border of the image cuts a shape
 CONTRAST_RANGE = (0.6, 1.5)  # at full strength; what lies beyond was not believed
 CELLS = 2.5  # of the coarse grid of an elastic warp, along the longer side of a shape
-BEND = 0.11  # of a cell, the deviation of the coarse grid at full strength: three of them do not fold
+BEND = 0.13  # of a cell, the deviation of the coarse grid at full strength: three of them do not fold
 RIPPLE = 0.08  # likewise of the fine grid
 FINE_CELL = 9.0  # pixels of the fine grid
-OTHER_SHARE = 0.6  # of defects at full strength that wear another's appearance
+OTHER_SHARE = 1.0  # of defects at full strength that wear another's appearance
+THINGS = 0.5  # of that share, for what is a thing rather than a texture
 STIFF = 0.35  # of an elastic warp, that is left where stripes would be seen to bend
-INVENTED_SHARE = 0.8  # of the others, that are partly invented
+INVENTED_SHARE = 1.4  # of the others, that are partly invented, times the strength
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,16 @@ def draw_variation(
     bent = elastic(mask, strength * (STIFF if donor.stiff else 1), rng, edges)
     varied = replace(bent, contrast=factor, seed=int(rng.integers(2**32)))
     turned = (bool(rng.random() < 0.5), bool(rng.random() < 0.5))
-    if donor.solid and others and rng.random() < OTHER_SHARE * strength:
+    share = OTHER_SHARE * strength * (1 if donor.inventable else THINGS)
+    if donor.solid and others and rng.random() < share:
         return replace(varied, other=others[int(rng.integers(len(others)))], turned=turned)
     if not donor.inventable:  # what can be had without inventing: the donor itself, turned
-        if donor.solid and not donor.stiff and rng.random() < strength / 2:
+        if donor.solid and not donor.stiff and rng.random() < strength:
             return replace(varied, other=appearance, turned=turned)
         return varied
     if rng.random() >= INVENTED_SHARE * strength:
         return varied
-    return replace(varied, invented=rng.uniform(0.4, 0.9) * strength)
+    return replace(varied, invented=rng.uniform(0.5, 1.0) * strength)
 
 
 def draw_contrast(strength: float, rng: np.random.Generator) -> float:

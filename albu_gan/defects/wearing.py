@@ -10,7 +10,9 @@ import numpy as np
 from albu_gan.defects.surface import between
 from albu_gan.painting import mask_box
 
-SCANS = 24  # lines across a mask, along its principal axis
+SCANS = 24  # lines across a mask at most, along its principal axis
+PIXELS = 2.0  # of the length of a mask for each of them at least: in fewer, its corners would be seen as stripes
+EVEN = np.array([0.25, 0.5, 0.25], np.float32)  # of a rim and its neighbours
 
 
 def rim_on_rim(donor: np.ndarray, mask: np.ndarray, along: bool = False, across: bool = False) -> np.ndarray:
@@ -63,7 +65,7 @@ class Scans:
 
     def rims(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both rims at shares of the length."""
-        both = between(np.stack([self.low, self.high], axis=1), t * np.float32(SCANS))
+        both = between(np.stack([self.low, self.high], axis=1), t * np.float32(len(self.low)))
         return both[..., 0], both[..., 1]
 
 
@@ -77,11 +79,17 @@ def scans_of(mask: np.ndarray) -> Scans:
     a, b = math.cos(angle), math.sin(angle)
     u, v = a * dx + b * dy, a * dy - b * dx
     first, last = float(u.min()) - 0.5, float(u.max()) + 0.5
-    scan = np.minimum(((u - first) * (SCANS / (last - first))).astype(np.int64), SCANS - 1)
-    low, high = np.full(SCANS, np.inf, np.float32), np.full(SCANS, -np.inf, np.float32)
+    count = int(np.clip((last - first) / PIXELS, 1, SCANS))
+    scan = np.minimum(((u - first) * (count / (last - first))).astype(np.int64), count - 1)
+    low, high = np.full(count, np.inf, np.float32), np.full(count, -np.inf, np.float32)
     np.minimum.at(low, scan, v)
     np.maximum.at(high, scan, v)
     known = np.flatnonzero(high >= low)
-    every = np.arange(SCANS)
+    every = np.arange(count)
     rims = np.interp(every, known, low[known]) - 0.5, np.interp(every, known, high[known]) + 0.5
-    return Scans((cx, cy), (a, b), first, last, *(rim.astype(np.float32) for rim in rims))
+    return Scans((cx, cy), (a, b), first, last, *(_evened(rim.astype(np.float32)) for rim in rims))
+
+
+def _evened(rim: np.ndarray) -> np.ndarray:
+    """Average a rim over neighbouring lines."""
+    return np.asarray(np.convolve(np.pad(rim, 1, "edge"), EVEN, "valid"))

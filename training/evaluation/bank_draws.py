@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from albu_gan.defects import USUAL, Occupancy, Shape, dress, find_alike_place, jitter_shape
+from albu_gan.defects import USUAL, Occupancy, Shape, draw_fitting, dress, find_alike_place, jitter_shape
 from albu_gan.painting import Draw, contrast, edge_weight, paste
 from training.evaluation.bank_sides import Sides, Surface
 
@@ -158,7 +158,7 @@ def _placed(sides: Sides, class_index: int, rng: np.random.Generator) -> Placed 
     taken = Occupancy((surface.image.shape[0], surface.image.shape[1]), surface.blocked)
     found = []
     for _ in range(SHAPE_TRIES):  # as `DefectSampler.draw_one` does
-        shape = jittered(bank.sample(class_index, rng), rng)
+        shape = jittered(bank[draw_fitting(bank, class_index, surface.image, PLACE_LIKE, rng)], rng)
         place = find_alike_place(bank, shape, taken, rng, surface.image, PLACE_LIKE)
         if place is not None:
             corner, unlike = place
