@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from albu_gan.defects.bank import DefectBank
-from albu_gan.defects.likeness import describe, fitting_odds, place_like, probe_points
+from albu_gan.defects.likeness import choose, describe, fitting_odds, place_like, probe_points
 from albu_gan.defects.placement import Occupancy, free_places
 from albu_gan.defects.shapes import Shape
 
-PLACES = 12  # positions of which the one most like the donor's surroundings is preferred
+PLACES = 10  # positions of which the one most like the donor's surroundings is preferred
 MORE_PLACES = 32  # if none of those is like them
 USUAL = 1.3  # see `unlikeness`: up to where a place passes for one where the class is seen
-VIEWS = 16  # spots of an image that say which donors could have been seen in it
+VIEWS = 12  # spots of an image that say which donors could have been seen in it
 PROBE = probe_points(np.ones((16, 16), bool))  # for these, whatever the shape
 
 
@@ -40,7 +40,7 @@ def draw_fitting(
     spots = rng.integers((max(height - 15, 1), max(width - 15, 1)), size=(VIEWS, 2))
     seen, usual = bank.surroundings_of_class(class_index)
     odds = fitting_odds(describe(image, PROBE, spots), seen, usual, USUAL, strength)
-    return members[int(rng.choice(len(members), p=odds))]
+    return members[choose(odds, rng)]
 
 
 def find_alike_place(

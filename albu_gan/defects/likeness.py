@@ -153,7 +153,7 @@ def fitting_odds(views: np.ndarray, donors: np.ndarray, usual: Metric, passing: 
         strength: as `place_like` in `pick`.
 
     Returns:
-        (N,) float64 that sum to 1.
+        (N,) float64, not negative, not all 0; see `choose`.
     """
     if views.shape[1] != donors.shape[1]:
         views, donors = gray(views), gray(donors)
@@ -163,7 +163,7 @@ def fitting_odds(views: np.ndarray, donors: np.ndarray, usual: Metric, passing: 
     least = np.sqrt(np.maximum(square.min(axis=1), 0) / donors.shape[1]).astype(np.float64)
     worse = np.maximum(least - max(passing, float(least.min())), 0)
     odds = (worse == 0).astype(np.float64) if strength >= 1 else np.exp(-worse * strength / (1 - strength) / TOLERANCE)
-    return np.asarray(odds / odds.sum())
+    return np.asarray(odds)
 
 
 def _whitening(descriptions: np.ndarray) -> np.ndarray:
@@ -204,7 +204,13 @@ def pick(unlike: np.ndarray, place_like: float, rng: np.random.Generator) -> int
     worse = unlike - unlike.min()
     odds = np.exp(-worse * (place_like / (1 - place_like) / TOLERANCE))
     odds[worse > STRANGE * (1 - place_like)] = 0
-    return int(rng.choice(len(odds), p=odds / odds.sum()))
+    return choose(odds, rng)
+
+
+def choose(odds: np.ndarray, rng: np.random.Generator) -> int:
+    """Draw a number with probabilities in proportion to (N,) odds; in less time than `rng.choice` takes."""
+    upto = np.cumsum(odds)
+    return min(int(np.searchsorted(upto, rng.random() * upto[-1], side="right")), len(odds) - 1)
 
 
 def place_like(

@@ -169,7 +169,7 @@ def elastic(mask: np.ndarray, strength: float, rng: np.random.Generator, edges: 
     pad = math.ceil(2 * bend + ripple)
     top, left, bottom, right = (0 if cut else pad for cut in edges)
     canvas = cv2.copyMakeBorder(mask.view(np.uint8), top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
-    field = smooth_field(canvas.shape, cell, bend, rng) + smooth_field(canvas.shape, FINE_CELL, ripple, rng)
+    field = _field(canvas.shape, cell, bend, ripple, rng)
     np.clip(field, -pad, pad, out=field)
     _hold(field, edges, 2 * pad)
     x = np.arange(canvas.shape[1], dtype=np.float32) + field[:, :, 0]
@@ -194,6 +194,16 @@ def elastic(mask: np.ndarray, strength: float, rng: np.random.Generator, edges: 
         (first[0] - top, first[1] - left),
         np.ascontiguousarray(field[rows, columns]),
     )
+
+
+def _field(shape: tuple[int, ...], cell: float, bend: float, ripple: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 2) float32: a coarse field, and a fine one, whose nodes are where the former is calculated."""
+    nodes = [math.ceil(side / FINE_CELL) + 2 for side in shape]
+    grid = smooth_field((nodes[0], nodes[1]), cell / FINE_CELL, bend, rng)
+    grid = grid + np.float32(ripple) * rng.standard_normal(grid.shape, np.float32)
+    full = cv2.resize(grid, None, fx=FINE_CELL, fy=FINE_CELL, interpolation=cv2.INTER_CUBIC)
+    top, left = (int(rng.integers(whole - side + 1)) for whole, side in zip(full.shape, shape, strict=False))
+    return np.ascontiguousarray(full[top : top + shape[0], left : left + shape[1]])
 
 
 def _hold(field: np.ndarray, edges: Edges, reach: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from albu_gan.defects.surface import between
@@ -12,6 +13,7 @@ from albu_gan.painting import mask_box
 
 SCANS = 24  # lines across a mask at most, along its principal axis
 PIXELS = 2.0  # of the length of a mask for each of them at least: in fewer, its corners would be seen as stripes
+STEP = 3  # pixels from one to the next for which is calculated where they look
 EVEN = np.array([0.25, 0.5, 0.25], np.float32)  # of a rim and its neighbours
 
 
@@ -31,7 +33,7 @@ def rim_on_rim(donor: np.ndarray, mask: np.ndarray, along: bool = False, across:
     assert box is not None, "a defect has pixels"
     tight = donor[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
     source, target = scans_of(tight), scans_of(mask)
-    x, y = np.meshgrid(np.arange(mask.shape[1], dtype=np.float32), np.arange(mask.shape[0], dtype=np.float32))
+    x, y = np.meshgrid(*(_nodes(side) for side in mask.shape[::-1]))
     u, v = target.to_axes(x, y)
     t = np.clip((u - target.first) / max(target.last - target.first, 1.0), -0.05, 1.05)
     low, high = target.rims(t)
@@ -39,7 +41,14 @@ def rim_on_rim(donor: np.ndarray, mask: np.ndarray, along: bool = False, across:
     t, s = (1 - t if along else t), (1 - s if across else s)
     low, high = source.rims(t)
     there_x, there_y = source.from_axes(source.first + t * (source.last - source.first), low + s * (high - low))
-    return np.stack([there_x - x, there_y - y], axis=2).astype(np.float32)
+    coarse = cv2.merge([(there_x - x).astype(np.float32), (there_y - y).astype(np.float32)])
+    full = cv2.resize(coarse, None, fx=STEP, fy=STEP, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(full[STEP : STEP + mask.shape[0], STEP : STEP + mask.shape[1]])
+
+
+def _nodes(side: int) -> np.ndarray:
+    """Coordinates between whose values `cv2.resize` interpolates the pixels of a side, one step more at either end."""
+    return np.arange(-1, -(-side // STEP) + 1, dtype=np.float32) * STEP + np.float32((STEP - 1) / 2)
 
 
 @dataclass(frozen=True)
