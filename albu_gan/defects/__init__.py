@@ -4,7 +4,7 @@ from albu_gan.defects.bank import (
     DefectBank,
 )
 from albu_gan.defects.collect import Annotated, Collected, LeftOut, annotated_images, collect
-from albu_gan.defects.exemplars import dress
+from albu_gan.defects.exemplars import dress, wear
 from albu_gan.defects.fitting import (
     PLACES,
     USUAL,
@@ -101,5 +101,6 @@ __all__ = [
     "soften",
     "starts",
     "stature",
+    "wear",
     "write_labels",
 ]

@@ -48,7 +48,7 @@ def rim_on_rim(donor: np.ndarray, mask: np.ndarray, along: bool = False, across:
 
 def _nodes(side: int) -> np.ndarray:
     """Coordinates between whose values `cv2.resize` interpolates the pixels of a side, one step more at either end."""
-    return np.arange(-1, -(-side // STEP) + 1, dtype=np.float32) * STEP + np.float32((STEP - 1) / 2)
+    return np.asarray(np.arange(-1, -(-side // STEP) + 1, dtype=np.float32) * STEP + np.float32((STEP - 1) / 2))
 
 
 @dataclass(frozen=True)
