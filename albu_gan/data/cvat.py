@@ -17,6 +17,7 @@ from albu_gan.data.places import check_annotated_size, existing, find_image
 from albu_gan.data.record import DefectDataset, Record
 
 LINE_WIDTH = 1.0  # pixels, of a polyline that has no width of its own
+DIGITS = 2  # of a coordinate, after the point, that CVAT keeps when it draws
 WIDTH = "width"  # the attribute of a polyline that gives its width, in pixels
 
 
@@ -163,7 +164,7 @@ def draw_shape(shape: CvatShape, size_hw: tuple[int, int], line_width: float = L
         cx, cy, rx, ry = (_number(shape, key) for key in ("cx", "cy", "rx", "ry"))
         return raster.fill_whole_ellipse((cx, cy), (rx, ry), _number(shape, "rotation", 0.0), size_hw)
     points = _box(shape) if shape.kind == "box" else _points(shape, 3)
-    return raster.fill_polygon(points, size_hw)
+    return raster.fill_polygon(np.around(points, DIGITS), size_hw)
 
 
 def decode_runs(shape: CvatShape, size_hw: tuple[int, int]) -> np.ndarray:
