@@ -10,7 +10,7 @@ import numpy as np
 
 from albu_gan.data import raster
 from albu_gan.data.cvat_xml import AREAS, CvatImage, CvatShape, read_xml, root_tag
-from albu_gan.data.errors import DataError, Problems
+from albu_gan.data.errors import DataError, Problems, counted
 from albu_gan.data.groups import Groups
 from albu_gan.data.images import detect_channels
 from albu_gan.data.places import check_annotated_size, existing, find_image
@@ -115,12 +115,12 @@ class CvatDataset(DefectDataset):
         notes = []
         if ignored:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items()))
-            notes.append(f"{kinds}: have no area and were ignored; what they mark counts as clean")
+            notes.append(f"{kinds} ignored, which have no area: what they mark counts as clean")
         guessed = sum(shape.kind == "polyline" and WIDTH not in shape.attributes for shape in shapes)
         if guessed:
             notes.append(
-                f"{guessed} polylines without an attribute {WIDTH!r} were drawn {self.line_width:g} pixel(s) wide; "
-                "--line-width sets it"
+                f"{counted(guessed, 'polyline')} without an attribute {WIDTH!r} drawn {self.line_width:g} pixel(s) "
+                "wide; --line-width sets it"
             )
         return notes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from albu_gan.data.coco import CocoDataset
-from albu_gan.data.errors import DataError
+from albu_gan.data.errors import DataError, counted
 from albu_gan.data.record import DefectDataset
 from albu_gan.data.yolo import YoloDataset
 
@@ -41,24 +41,22 @@ def describe(dataset: DefectDataset, root: Path, name: str, progress: bool = Tru
     defective = sum(bool(record.classes) for record in dataset.records)
     total = len(dataset.records)
     listed = [
-        f"{label} ({images[index]} {_plural(images[index], 'image')}, {counts[index]})"
+        f"{label} ({counted(images[index], 'image')}, {counts[index]})"
         for index, label in enumerate(dataset.class_names)
     ]
     if len(listed) > NAMED:
         listed = [*listed[:NAMED], f"and {len(listed) - NAMED} more"]
     number = len(dataset.class_names)
     parts = [
-        f"{root}: {name}, {total} {_plural(total, 'image')}, {defective} with defects, {total - defective} clean",
-        f"{number} {'class' if number == 1 else 'classes'}, {sum(counts.values())} "
-        f"{_plural(sum(counts.values()), 'instance')}: {', '.join(listed) or 'none'}",
+        f"{root}: {name}, {counted(total, 'image')}, {defective} with defects, {total - defective} clean",
+        f"{number} {'class' if number == 1 else 'classes'}, {counted(sum(counts.values()), 'instance')}: "
+        f"{', '.join(listed) or 'none'}",
     ]
     if unread:
-        parts.append(f"{unread} {_plural(unread, 'label')} could not be read; --skip-bad leaves such images out")
+        parts.append(f"{counted(unread, 'label')} could not be read; --skip-bad leaves such images out")
     if dataset.skipped:
-        count = len(dataset.skipped)
-        parts.append(
-            f"{count} {_plural(count, 'problem')} left images out, listed above; the first: {dataset.skipped[0]}"
-        )
+        problems = counted(len(dataset.skipped), "problem")
+        parts.append(f"Images were left out for {problems}, listed above; the first: {dataset.skipped[0]}")
     parts += [note for note in (*dataset.notes, *lossy_export(dataset)) if note]
     return ". ".join(part.rstrip(".") for part in parts) + "."
 
@@ -85,7 +83,3 @@ def _contributor(path: Path) -> object:
     except (OSError, ValueError, RecursionError, AttributeError):
         return None
     return info.get("contributor") if isinstance(info, dict) else None
-
-
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else f"{word}s"

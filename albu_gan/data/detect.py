@@ -11,7 +11,7 @@ from albu_gan.data.cvat import cvat_files
 from albu_gan.data.errors import DataError
 from albu_gan.data.label_studio import looks_exported
 from albu_gan.data.mvtec import is_object, objects_in
-from albu_gan.data.yolo_yaml import find_yaml
+from albu_gan.data.yolo_yaml import yaml_files
 
 PROBED = 5  # JSON files that are looked into
 MAX_PROBED_BYTES = 64 << 20
@@ -87,7 +87,7 @@ def _is_mvtec(root: Path) -> bool:
 
 
 def _is_yolo(root: Path) -> bool:
-    return root.suffix.lower() in (".yaml", ".yml") if root.is_file() else find_yaml(root) is not None
+    return root.suffix.lower() in (".yaml", ".yml") if root.is_file() else bool(yaml_files(root))
 
 
 def _is_label_studio(root: Path) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from albu_gan.data import raster
 from albu_gan.data.brush import decode_brush
-from albu_gan.data.errors import DataError, Problems
+from albu_gan.data.errors import DataError, Problems, counted
 from albu_gan.data.groups import Groups
 from albu_gan.data.images import detect_channels
 from albu_gan.data.label_studio_json import Region, annotations_of, image_reference, locate, newest, read_tasks, regions
@@ -110,12 +110,12 @@ class LabelStudioDataset(DefectDataset):
         """Say which annotations were taken, and what was passed over."""
         notes = []
         if unlabelled:
-            notes.append(f"{_some(unlabelled, 'tasks')} have no annotation that was not cancelled and were left out")
+            notes.append(f"{_some(unlabelled)} left out, without an annotation that was not cancelled")
         if several:
-            notes.append(f"of several annotations the newest was taken: {_some(several, 'tasks')}")
+            notes.append(f"of several annotations the newest was taken in {_some(several)}")
         if self.passed_over:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.passed_over.items()))
-            notes.append(f"{kinds}: have no area and were ignored; what they mark counts as clean")
+            notes.append(f"{kinds} ignored, which have no area: what they mark counts as clean")
         return notes
 
     def instances(self, record: Record) -> Mapping[int, int]:
@@ -191,10 +191,10 @@ def _degrees(region: Region) -> float:
     return float(value)
 
 
-def _some(names: list[str], what: str) -> str:
-    """Return a count and the first few of some names."""
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return f"{len(names)} {what} ({shown})"
+def _some(tasks: list[str]) -> str:
+    """Return how many tasks, and the first few of them."""
+    shown = ", ".join(tasks[:SHOWN]) + (", ..." if len(tasks) > SHOWN else "")
+    return f"{counted(len(tasks), 'task')} ({shown})"
 
 
 def find_export(root: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from albu_gan.data.errors import DataError, Problems
+from albu_gan.data.errors import DataError, Problems, counted
 from albu_gan.data.groups import Groups
 from albu_gan.data.images import IMAGE_SUFFIXES, detect_channels
 from albu_gan.data.record import DefectDataset, Record
@@ -93,7 +93,7 @@ class MvtecDataset(DefectDataset):
         self._keep(records, problems)
         left = {part: sum(1 for _ in _images(root / part)) for part in UNLABELLED}
         self.notes = [
-            f"{count} images of {part} have no labels and were left out" for part, count in left.items() if count
+            f"{counted(count, 'image')} of {part} without labels left out" for part, count in left.items() if count
         ]
         self.channels = channels or detect_channels([record.image_path for record in self.records])
 

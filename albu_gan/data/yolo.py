@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from albu_gan.data.errors import DataError, Problems
+from albu_gan.data.errors import DataError, Problems, counted
 from albu_gan.data.groups import Groups
 from albu_gan.data.images import detect_channels
 from albu_gan.data.record import DefectDataset, Record
@@ -86,7 +86,7 @@ class YoloDataset(DefectDataset):
         unlabelled = sum(record.label_path is None for record in records)
         self.notes = [f"{split} of {path.name} is not there" for split in content.missing]
         if unlabelled:
-            self.notes.append(f"{unlabelled} images have no label file and count as clean, as they do in Ultralytics")
+            self.notes.append(f"{counted(unlabelled, 'image')} without a label file, clean as in Ultralytics")
         self.channels = channels or detect_channels([record.image_path for record in self.records])
 
     def instances(self, record: Record) -> Mapping[int, int]:

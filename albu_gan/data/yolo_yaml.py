@@ -41,11 +41,17 @@ def find_yaml(root: Path) -> Path | None:
     """
     if root.is_file():
         return root
-    found = sorted(path for suffix in ("yaml", "yml") for path in root.glob(f"[!.]*.{suffix}") if _names_images(path))
+    found = yaml_files(root)
     named = [path for path in found if path.stem == "data"]
     if len(found) > 1 and len(named) != 1:
         raise DataError(f"{root}: several ({', '.join(path.name for path in found)}); give the path of one as the data")
-    return next(iter(named or found), None)
+    return next(iter(named or found or root.glob("data.yaml")), None)
+
+
+def yaml_files(root: Path) -> list[Path]:
+    """Return the files of a folder that name classes and images, and a data.yaml that cannot be read."""
+    paths = (path for suffix in ("yaml", "yml") for path in root.glob(f"[!.]*.{suffix}"))
+    return sorted(path for path in paths if _names_images(path))
 
 
 def _names_images(path: Path) -> bool:
