@@ -1,6 +1,6 @@
 """Masks that annotation tools' own packages make of some shapes, as rows of dots and hashes.
 
-`python tests/golden_shapes.py` writes tests/golden_shapes.json; it needs the packages of the extra `tools`. The
+`python tests/golden_shapes.py` writes tests/golden_shapes.json, with the packages of .github/tool-requirements.txt. The
 ordinary tests read that file, so they need none of them; tests/test_tools.py compares many more shapes.
 """
 
