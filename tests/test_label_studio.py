@@ -81,6 +81,11 @@ def test_a_brush_alone_is_what_label_studio_decodes(tmp_path: Path) -> None:
     assert ["".join("#" if value else "." for value in row) for row in mask] == BRUSH["rows"]
 
 
+def test_a_magic_wand_is_a_brush(tmp_path: Path) -> None:
+    wand = {**result("brush", "crack", format="rle", rle=BRUSH["rle"]), "type": "magicwand"}
+    assert mask_of(tmp_path, wand).sum() == sum(row.count("#") for row in BRUSH["rows"])
+
+
 def test_labels_that_are_results_of_their_own_belong_to_the_region_of_their_id(tmp_path: Path) -> None:
     bare = result("brush", None, format="rle", rle=BRUSH["rle"])
     named = {**bare, "type": "labels", "value": {"labels": ["dent"]}}

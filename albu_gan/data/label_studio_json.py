@@ -17,7 +17,7 @@ from albu_gan.data.places import find_image
 
 AREAS = ("brush", "polygon", "rectangle", "ellipse")
 #: Regions that have an area which cannot be read here: an image with one is no longer fully labelled.
-UNREAD_AREAS = ("bitmask", "bitmasklabels", "magicwand", "vector", "vectorlabels")
+UNREAD_AREAS = ("bitmask", "bitmasklabels", "vector", "vectorlabels")
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
 
 
@@ -107,6 +107,7 @@ def regions(annotation: dict[str, Any], passed_over: Counter[str]) -> list[Regio
     for number, result in enumerate(results):
         kind = str(result.get("type", "")).lower()
         plain = kind.removesuffix("labels") or kind
+        plain = "brush" if plain == "magicwand" else plain
         place = f"result {number} (id {result.get('id')})"
         if kind in UNREAD_AREAS:
             raise ValueError(f"{place}: a {kind} cannot be read; draw it as brush or polygon, or leave the image out")
