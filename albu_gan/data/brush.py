@@ -37,7 +37,7 @@ def decode_brush(code: object, size_hw: tuple[int, int]) -> np.ndarray:
             f"its rle holds {total} values, and an image of {size_hw[0]} x {size_hw[1]} pixels has "
             f"{size_hw[0] * size_hw[1] * CHANNELS}; use the image that was annotated"
         )
-    values = np.zeros(total, np.uint32)
+    values = np.zeros(total, np.uint8 if word_size <= 8 else np.uint32)
     position = 0
     while position < total:
         is_run = bits.read(1)

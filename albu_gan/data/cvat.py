@@ -17,6 +17,7 @@ from albu_gan.data.places import check_annotated_size, existing, find_image
 from albu_gan.data.record import DefectDataset, Record
 
 LINE_WIDTH = 1.0  # pixels, of a polyline that has no width of its own
+PROBED = 100  # XML files of a folder that are looked into: VOC has one an image
 DIGITS = 2  # of a coordinate, after the point, that CVAT keeps when it draws
 WIDTH = "width"  # the attribute of a polyline that gives its width, in pixels
 
@@ -195,17 +196,20 @@ def find_xml(root: Path) -> Path:
         DataError: if there is none, or more than one.
     """
     found = cvat_files(root)
-    named = [path for path in found if path.name == "annotations.xml"]
-    if len(found) == 1 or named:
-        return (named or found)[0]
+    if len(found) == 1:
+        return found[0]
     if found:
         raise DataError(f"{root}: several files of CVAT ({', '.join(p.name for p in found)}); give the path of one")
     raise DataError(f"{root}: no annotations.xml of CVAT; export the task as 'CVAT for images 1.1'")
 
 
 def cvat_files(root: Path) -> list[Path]:
-    """Return the XML files of CVAT in a folder, or the path itself if it is one."""
-    paths = [root] if root.is_file() and root.suffix.lower() == ".xml" else sorted(root.glob("[!.]*.xml"))
+    """Return the annotations.xml of a folder, else its XML files of CVAT, or the path itself if it is one."""
+    named = root / "annotations.xml"
+    if root.is_file() or named.is_file():
+        paths = [named if named.is_file() else root]
+    else:
+        paths = sorted(root.glob("[!.]*.xml"))[:PROBED]
     return [path for path in paths if root_tag(path) == "annotations"]
 
 
