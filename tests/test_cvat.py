@@ -13,7 +13,8 @@ from albu_gan.data import CvatDataset, DataError, open_dataset
 HEAD = """<?xml version="1.0" encoding="utf-8"?>
 <annotations><version>1.1</version><meta><task><labels>
 <label><name>scratch</name><color>#ff0000</color><attributes><attribute><name>width</name></attribute></attributes></label>
-<label><name>never</name></label><label><name>pit</name></label>
+<label><name>never</name></label><label><name>tip</name><type>points</type></label>
+<label><name>arm</name><type>points</type><parent>rig</parent></label><label><name>pit</name></label>
 </labels></task></meta>
 """
 SQUARE = '<polygon label="pit" z_order="1" points="10,10;30,10;30,30;10,30"></polygon>'
@@ -44,19 +45,19 @@ def test_shapes_are_read_and_classes_are_the_labels_in_use(tmp_path: Path, where
         text = (root / "annotations.xml").read_text()
         (root / "annotations.xml").write_text(text.replace("<image ", '<image subset="Train" '))
     dataset = open_dataset("auto", root)
-    assert isinstance(dataset, CvatDataset) and dataset.class_names == ("pit",)
+    assert isinstance(dataset, CvatDataset) and dataset.class_names == ("scratch", "never", "pit")
     first, clean = dataset.records
     mask = dataset.read(first)[1]
-    assert mask.sum() == 20 * 20 + 5 and mask[6, 5] == mask[6, 6] == 1 and mask[6, 4] == 0
+    assert mask.sum() == 3 * (20 * 20 + 5) and mask[6, 5] == mask[6, 6] == 3 and mask[6, 4] == 0
     assert clean.name == "part/b.png" and not dataset.read(clean)[1].any()
-    assert dataset.instances(first) == {0: 2}
+    assert dataset.instances(first) == {2: 2}
     assert len(open_dataset("cvat", root / "annotations.xml").records) == 2
 
 
 def test_the_higher_shape_lies_over_the_lower_one_and_the_later_over_the_earlier(tmp_path: Path) -> None:
     low = '<box label="scratch" z_order="0" xtl="0" ytl="0" xbr="60" ybr="40"/>'
     mask = read_one(tmp_path, SQUARE + low)
-    assert mask[20, 20] == 2 and mask[0, 0] == 1, "scratch, though later, lies below"
+    assert mask[20, 20] == 3 and mask[0, 0] == 1, "scratch, though later, lies below"
     mask = read_one(tmp_path, SQUARE + low.replace('z_order="0"', 'z_order="1"'))
     assert (mask == 1).all()
 
@@ -100,7 +101,7 @@ def test_what_has_no_area_is_passed_over_and_counted(tmp_path: Path) -> None:
 )
 def test_a_wrong_shape_is_named_by_its_line(tmp_path: Path, shape: str, message: str) -> None:
     root = write_cvat(tmp_path, {"a.png": f"{SQUARE}\n{shape}", "b.png": SQUARE})
-    with pytest.raises(DataError, match=rf"annotations\.xml:8: .*{message}"):
+    with pytest.raises(DataError, match=rf"annotations\.xml:9: .*{message}"):
         CvatDataset(root)
     dataset = CvatDataset(root, skip_bad=True)
     assert [record.name for record in dataset.records] == ["b.png"] and len(dataset.skipped) == 1
@@ -117,7 +118,7 @@ def test_a_wrong_shape_is_named_by_its_line(tmp_path: Path, shape: str, message:
 def test_a_wrong_mask_is_named_when_it_is_read(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     root = write_cvat(tmp_path, {"a.png": MASK.replace(*change), "b.png": SQUARE})
     dataset = CvatDataset(root)
-    with pytest.raises(DataError, match=rf"annotations\.xml:7: mask of a\.png: .*{message}"):
+    with pytest.raises(DataError, match=rf"annotations\.xml:8: mask of a\.png: .*{message}"):
         dataset.read(dataset.records[0])
     assert len(open_dataset("cvat", root, skip_bad=True).records) == 1
 
@@ -145,7 +146,7 @@ def test_images_that_are_missing_or_of_another_size_are_named(tmp_path: Path) ->
     with pytest.raises(DataError, match=r"drawn on an image of 40 x 60 pixels, but .*a\.png has 20 x 20"):
         dataset.read(dataset.records[0])
     (root / "images" / "a.png").unlink()
-    with pytest.raises(DataError, match=r"annotations\.xml:6: image a\.png is not there; looked in"):
+    with pytest.raises(DataError, match=r"annotations\.xml:7: image a\.png is not there; looked in"):
         CvatDataset(root)
 
 

@@ -80,9 +80,8 @@ def test_one_paragraph_says_what_was_found(tmp_path: Path, capsys: pytest.Captur
     root = write_cvat(tmp_path, {"a.png": CVAT_SQUARE * 2, "b.png": "", "c.png": CVAT_SQUARE})
     (root / "images" / "c.png").unlink()
     paragraph = said(root, capsys, "--skip-bad")
-    assert paragraph.startswith(
-        f"{root}: cvat, 2 images, 1 with defects, 1 clean. 1 class, 2 instances: pit (1 image, 2)."
-    )
+    assert paragraph.startswith(f"{root}: cvat, 2 images, 1 with defects, 1 clean. 3 classes, 2 instances: ")
+    assert "never (0 images, 0), pit (1 image, 2)." in paragraph
     assert "left out for 1 problem, listed above; the first: " in paragraph and "c.png is not there" in paragraph
 
 

@@ -33,11 +33,11 @@ def write_yolo(root: Path, labels: dict[str, str | None], yaml: str = YAML) -> P
 def test_polygons_are_read_and_smaller_ones_lie_over_larger_ones(tmp_path: Path) -> None:
     root = write_yolo(tmp_path, {"train/a": f"{SMALL}\n{SQUARE}\n", "train/b": "", "val/c": None})
     dataset = open_dataset("auto", root)
-    assert isinstance(dataset, YoloDataset) and dataset.class_names == ("pit", "crack")
+    assert isinstance(dataset, YoloDataset) and dataset.class_names == ("pit", "never", "crack")
     first, empty, unlabelled = dataset.records
     mask = dataset.read(first)[1]
-    assert mask[20, 30] == 2 and mask[10, 14] == 1, "the pit, though its line comes first"
-    assert first.classes == {0, 1} and dataset.instances(first) == {0: 1, 1: 1}
+    assert mask[20, 30] == 3 and mask[10, 14] == 1, "the pit, though its line comes first"
+    assert first.classes == {0, 2} and dataset.instances(first) == {0: 1, 2: 1}
     assert not dataset.read(empty)[1].any() and not dataset.read(unlabelled)[1].any()
     assert "1 image without a label file" in dataset.notes[0]
     assert open_dataset("auto", root / "data.yaml").class_names == dataset.class_names
@@ -57,7 +57,7 @@ def test_images_are_found_as_ultralytics_and_roboflow_write_their_paths(tmp_path
     (root / "all.txt").write_text("./images/train/a.png\ndata/images/val/b.png\n")
     dataset = YoloDataset(root)
     assert [record.name for record in dataset.records] == ["images/train/a.png", "images/val/b.png"]
-    assert dataset.class_names == ("pit", "crack")
+    assert dataset.class_names == ("pit", "never", "crack")
 
 
 def test_the_last_folder_called_images_becomes_labels() -> None:

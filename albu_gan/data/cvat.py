@@ -28,7 +28,8 @@ class CvatDataset(DefectDataset):
     Polygons, boxes, ellipses and masks have the pixels that CVAT's own mask exports give them. Those exports leave
     polylines out; here a line is as wide as its attribute `width` says, or `line_width`. Where shapes overlap, the
     higher `z_order` counts, of equal ones the later. Points, cuboids, skeletons and tags have no area and are passed
-    over, which `notes` tells. Classes are the labels that have shapes, in the order of the task.
+    over, which `notes` tells. Classes are the task's labels, in its order, but for those of points, tags,
+    skeletons and cuboids.
 
     Args:
         root: the folder of the XML, or the XML itself. Images lie in `images/` beside it, below that in a folder of
@@ -71,10 +72,9 @@ class CvatDataset(DefectDataset):
             except ValueError as err:
                 problems.report(str(err))
         drawn = {name: _areas(image) for name, (image, _) in found.items()}
-        used = {shape.values["label"] for shapes in drawn.values() for shape in shapes}
-        self.class_names = tuple(label for label in content.labels if label in used)
+        self.class_names = tuple(content.labels)
         if len(self.class_names) > 255:
-            raise DataError(f"{self.path}: {len(self.class_names)} labels have shapes; a mask can hold 255")
+            raise DataError(f"{self.path}: {len(self.class_names)} labels; a mask can hold 255")
         self.images = {name: image for name, (image, _) in found.items()}
         find = Groups(group_pattern, groups)
         records = []

@@ -42,7 +42,7 @@ class CvatImage:
 
 @dataclass
 class CvatXml:
-    """The file: names of the labels in the order of the task, and the images."""
+    """The file: names of the labels that may have an area, in the order of the task, and the images."""
 
     labels: list[str]
     images: list[CvatImage]
@@ -60,6 +60,7 @@ class _Reader:
         self.parser.StartDoctypeDeclHandler = self.doctype
         self.open: list[str] = []
         self.labels: list[str] = []
+        self.label: dict[str, str] = {}
         self.images: list[CvatImage] = []
         self.attribute: str | None = None
         self.text = ""
@@ -79,14 +80,18 @@ class _Reader:
             self.images.append(CvatImage(line, values["name"], values.get("subset", ""), size_hw))
         elif tag in (*AREAS, *OTHERS) and self.open[-1:] == ["image"]:
             self.images[-1].shapes.append(CvatShape(tag, line, values))
+        elif tag == "label":
+            self.label = {}
         elif tag == "attribute":
             self.attribute = values.get("name")
         self.open.append(tag)
 
     def end(self, tag: str) -> None:
         self.open.pop()
-        if tag == "name" and self.open[-1:] == ["label"] and self.text.strip():
-            self.labels.append(self.text.strip())
+        if self.open[-1:] == ["label"]:
+            self.label[tag] = self.text.strip()
+        elif tag == "label" and self.label.get("type") not in OTHERS and not self.label.get("parent"):
+            self.labels.append(self.label.get("name", ""))
         elif tag == "attribute" and self.attribute and self.open[-2:-1] == ["image"] and self.images[-1].shapes:
             self.images[-1].shapes[-1].attributes[self.attribute] = self.text.strip()
         self.text = ""
@@ -114,7 +119,7 @@ def read_xml(path: Path) -> CvatXml:
         raise DataError(f"{path}: cannot be read ({err.strerror})") from err
     except ValueError as err:
         raise DataError(f"{path}:{err}") from err
-    return CvatXml(list(dict.fromkeys(reader.labels)), reader.images)
+    return CvatXml([name for name in dict.fromkeys(reader.labels) if name], reader.images)
 
 
 def root_tag(path: Path) -> str | None:

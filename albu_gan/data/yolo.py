@@ -23,9 +23,9 @@ class YoloDataset(DefectDataset):
     """Images and `labels/NAME.txt` of lines "class x y x y ...", coordinates as shares of width and height.
 
     Labels lie where Ultralytics looks for them: beside the image, the last folder `images` of its path replaced by
-    `labels`. An image without a label file, or with an empty one, is clean. Classes are those that have polygons, in
-    the order of their numbers. Polygons are filled as `ultralytics.data.utils.polygon2mask` does, smaller ones over
-    larger ones, as its `polygons2masks_overlap` does.
+    `labels`. An image without a label file, or with an empty one, is clean. Classes are all names of the data.yaml: a
+    mask holds the class number + 1. Polygons are filled as `ultralytics.data.utils.polygon2mask` does, smaller ones
+    over larger ones, as its `polygons2masks_overlap` does.
 
     Args:
         root: the folder of the data.yaml, or the file itself.
@@ -58,29 +58,26 @@ class YoloDataset(DefectDataset):
             raise DataError(f"{root}: no data.yaml; give the folder that holds it, or the file")
         self.path = path
         content = read_yaml(path)
-        self.all_names = content.names
+        self.class_names = content.names
+        if len(self.class_names) > 255:
+            raise DataError(f"{path}: {len(self.class_names)} names; a mask can hold 255 classes")
         problems = Problems(skip_bad)
         good: list[tuple[Path, Path | None, Counter[int]]] = []
         for image in content.images:
             label = label_path(image)
             try:
-                numbers = Counter(number for number, _ in read_polygons(label, len(self.all_names)))
+                numbers = Counter(number for number, _ in read_polygons(label, len(self.class_names)))
             except DataError as err:
                 problems.report(str(err))
             else:
                 good.append((image, label if label.is_file() else None, numbers))
-        used = sorted({number for _, _, numbers in good for number in numbers})
-        if len(used) > 255:
-            raise DataError(f"{path}: {len(used)} classes have polygons; a mask can hold 255")
-        self.class_names = tuple(self.all_names[number] for number in used)
-        self.index_of = {number: index for index, number in enumerate(used)}
         find = Groups(group_pattern, groups)
         self.counts: dict[str, Counter[int]] = {}
         records = []
         for image, found, numbers in good:
             inside = image.is_relative_to(path.parent)
             name = (image.relative_to(path.parent) if inside else Path(*image.parts[-2:])).as_posix()
-            self.counts[name] = Counter({self.index_of[number]: count for number, count in numbers.items()})
+            self.counts[name] = numbers
             records.append(Record(name, image, found, find.of(name), frozenset(self.counts[name])))
         self._keep(records, problems)
         unlabelled = sum(record.label_path is None for record in records)
@@ -96,8 +93,8 @@ class YoloDataset(DefectDataset):
         mask = np.zeros(image_hw, np.uint8)
         if record.label_path is None:
             return mask
-        polygons = read_polygons(record.label_path, len(self.all_names))
-        filled = [(self.index_of[number] + 1, fill_shares(shares, image_hw)) for number, shares in polygons]
+        polygons = read_polygons(record.label_path, len(self.class_names))
+        filled = [(number + 1, fill_shares(shares, image_hw)) for number, shares in polygons]
         for value, inside in sorted(filled, key=lambda entry: -int(entry[1].sum())):
             mask[inside] = value
         return mask
