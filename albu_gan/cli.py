@@ -234,7 +234,8 @@ def describe(folder: WeightsFolder) -> str:
         lines += [
             f"{name}: relit by {formula.ratio:.0%} ratio, {formula.difference:.0%} difference, "
             f"{formula.pixels:.0%} pixels"
-            for name, formula in zip(config.class_names, bank.formulas, strict=True)
+            for name, formula, count in zip(config.class_names, bank.formulas, counts, strict=True)
+            if count
         ]
     measured = config.metrics.get("classes")
     for name, values in measured.items() if isinstance(measured, dict) else ():

@@ -186,3 +186,17 @@ def test_shares_are_checked() -> None:
         Formula(0.5, 0.6, 0)
     with pytest.raises(ValueError, match="negative"):
         replace(RATIO, ratio=1.5, difference=-0.5)
+
+
+def test_a_defect_that_its_label_cuts_off_ends_softly_without_the_corners_of_the_label() -> None:
+    rows, columns = np.indices((40, 60))
+    far = (rows - 19.5) ** 2 + (columns - 29.5) ** 2
+    mask = far < 15**2
+    rough = (mask & ((rows + columns) % 4 > 0)) | (far < 13**2)
+    for shape in (mask, rough):
+        weight = soften(np.ones((*shape.shape, 1), np.float32), shape, 10, 10, (96, 96), 0.5)[:, :, 0]
+        assert weight[~shape].max() == 0 and weight[17:23, 27:33].max() == 1
+    whole = soften(np.ones((40, 60, 1), np.float32), mask, 10, 10, (96, 96), 0.5)[:, :, 0]
+    assert whole[20, 15] < 0.15 and np.all(np.diff(whole[20, 14:30]) >= 0)
+    border = soften(np.ones((40, 60, 1), np.float32), np.ones((40, 60), bool), 0, 0, (96, 96), 0.5)[:, :, 0]
+    assert border[:30, :50].min() == 1 and border[-1, :50].max() < 0.2, "where the image ends, there is no edge"

@@ -44,7 +44,7 @@ def test_one_command_makes_weights_that_paint(tmp_path: Path, capsys: pytest.Cap
     assert "12 defects of 4 annotated images: 8 pit, 4 scratch" in printed
     assert cv2.imread(str(tmp_path / "mine" / "preview.jpg")) is not None
     config = json.loads((tmp_path / "mine" / "config.json").read_text())
-    assert config["class_names"] == ["pit", "scratch"] and config["training"]["images"] == 4
+    assert config["class_names"] == ["pit", "scratch", "never"] and config["training"]["images"] == 4
     assert "holds pixels" in (tmp_path / "mine" / "README.md").read_text()
     out = GANDefectInpaint(str(tmp_path / "mine"), p=1.0)(image=scene(9)[0], mask=np.zeros((96, 128), np.uint8))
     assert out["mask"].any()
@@ -70,7 +70,16 @@ def test_some_classes_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     data = write_folder(tmp_path / "data")
     assert main(["bank", str(data), "--out", str(tmp_path / "w"), "--classes", "scratch"]) == 0
     assert "4 defects" in capsys.readouterr().out
-    assert json.loads((tmp_path / "w" / "config.json").read_text())["class_names"] == ["scratch"]
+    config = json.loads((tmp_path / "w" / "config.json").read_text())
+    assert config["class_names"] == ["pit", "scratch", "never"], "mask values stay those of the data"
+    assert config["training"]["defects"] == {"pit": 0, "scratch": 4, "never": 0}
+    transform, values = GANDefectInpaint(str(tmp_path / "w"), p=1.0), set()
+    transform.set_random_seed(0)
+    for seed in range(4):
+        image, mask = scene(seed)
+        painted = transform(image=image, mask=np.zeros_like(mask))["mask"]
+        values |= set(np.unique(painted).tolist())
+    assert values == {0, 2}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +104,7 @@ def test_bad_arguments_are_one_clear_error_and_leave_nothing(
 
 def test_a_generator_of_the_same_classes_goes_in_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_folder(tmp_path / "data")
-    generator = make_weights(tmp_path / "generator", classes=("pit", "scratch"))
+    generator = make_weights(tmp_path / "generator", classes=("pit", "scratch", "never"))
     arguments = ["bank", str(data), "--out", str(tmp_path / "w"), "--weights"]
     assert main([*arguments, str(generator)]) == 0
     folder = find_weights(str(tmp_path / "w"))

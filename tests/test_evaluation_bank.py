@@ -13,7 +13,7 @@ from albu_gan.data import DataError, open_dataset
 from albu_gan.painting import window_shapes
 from training.datasets import split_by_group
 from training.evaluation.__main__ import main
-from training.evaluation.bank_draws import copy_paste, draw_places, key_of
+from training.evaluation.bank_draws import WORN, copy_paste, draw_places, key_of
 from training.evaluation.bank_figures import class_views, mean_figures
 from training.evaluation.bank_sides import Sides, View, in_turns, read_sides
 from training.evaluation.bank_table import bank_table, class_table, nearer, row_of
@@ -99,7 +99,8 @@ def test_records_are_chosen_from_every_group_in_turn(data: Path) -> None:
 
 def test_everything_painted_of_a_draw_shares_its_place_and_stays_in_its_mask(sides: Sides) -> None:
     for placed, made in draw_places(sides, 1, 4, (0.0, 1.0), 0):
-        assert set(made) == {key_of(v, a) for v in (0.0, 1.0) for a in (False, True)} | {"copy_paste"}
+        assert set(made) == {key_of(v, a) for v in (0.0, 1.0) for a in (False, True)} | {"copy_paste", *WORN}
+        assert np.array_equal(made["worn"].mask, placed.shape.mask)
         assert np.array_equal(made["painted_0"].image, made["painted_0_again"].image)
         assert not np.array_equal(made["painted_1"].image, made["painted_1_again"].image)
         for painted in made.values():

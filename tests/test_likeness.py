@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from test_appearance import defect, disc
 
+from albu_gan.defects import Annotated, collect, draw_fitting
 from albu_gan.defects.appearance import cut_appearance
 from albu_gan.defects.likeness import (
     RING,
@@ -97,3 +98,25 @@ def test_one_donor_is_enough() -> None:
     assert usual.full.shape == (19, 19)
     assert usual.gray.shape == (7, 7)
     assert np.isfinite(usual.full).all()
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+def test_a_donor_that_could_have_been_seen_in_the_image_is_drawn(channels: int | None) -> None:
+    """Dark donors for a dark image, bright ones for a bright one, either for what has both; all that fit alike."""
+    samples = []
+    for number, level in enumerate([60, 61, 62, 190, 191, 192]):
+        image, mask = defect(None, 0.4, level=level, grain=1)
+        samples.append(Annotated(str(number), image, (mask != 0).astype(np.int64), number))
+    bank = collect(samples).bank(["pit"])
+    rng = np.random.default_rng(0)
+
+    def drawn(image: np.ndarray, strength: float) -> np.ndarray:
+        image = image if channels is None else np.repeat(image[:, :, None], channels, 2)
+        return np.bincount([draw_fitting(bank, 0, image, strength, rng) for _ in range(300)], minlength=6) / 300
+
+    dark, bright = (np.full((90, 120), level, np.uint8) for level in (61, 191))
+    assert drawn(dark, 0.7)[:3].sum() > 0.97 and drawn(bright, 0.7)[3:].sum() > 0.97
+    both = drawn(np.hstack([dark, bright]), 0.7)
+    assert both.min() > 0.1 and drawn(dark, 0.0).min() > 0.1
+    assert drawn(np.full((90, 120), 5, np.uint8), 1.0)[:3].sum() == 1, "where nothing fits, the least unlike ones"
+    assert drawn(np.full((3, 4), 61, np.uint8), 0.7)[:3].sum() > 0.97, "an image smaller than the spots"

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from albu_gan.data import DataError, DefectDataset, Record
-from albu_gan.defects import Annotated, Collected, DefectBank, DefectInpainter, LeftOut
+from albu_gan.defects import Annotated, Collected, DefectInpainter, LeftOut
 from albu_gan.hub import MODEL, WeightsConfig, WeightsFolder, bank_card, read_folder, write_folder
 from albu_gan.pictures import bank_sheet, jpeg_bytes
 
@@ -38,8 +38,11 @@ class BankReport:
 
     def lines(self) -> list[str]:
         """Return what a person wants to know."""
-        kept = ", ".join(f"{count} {name}" for name, count in self.defects.items())
+        kept = ", ".join(f"{count} {name}" for name, count in self.defects.items() if count)
         lines = [f"{sum(self.defects.values())} defects of {self.images} annotated images: {kept}"]
+        empty = [name for name, count in self.defects.items() if not count]
+        if empty:
+            lines.append(f"nothing to paint of {', '.join(empty)}; the values of the other classes in a mask stay")
         if self.left_out:
             reasons = Counter(entry.kind for entry in self.left_out)
             said = ", ".join(f"{count} {kind}" for kind, count in reasons.most_common())
@@ -89,7 +92,8 @@ def make_bank(
             wanted = [dataset.class_names.index(name) + 1 for name in classes]
             mask = np.where(np.isin(mask, wanted), mask, 0)
         found.add(Annotated(record.name, image, mask, record.group))
-    bank, names = _without_empty_classes(found.bank(dataset.class_names), dataset.class_names)
+    # Classes without a defect keep their place: the values of masks stay those of the data.
+    bank, names = found.bank(dataset.class_names), tuple(dataset.class_names)
     counts = dict(zip(names, bank.counts(), strict=True))
     training = {
         "name": out.name,
@@ -102,6 +106,7 @@ def make_bank(
         "formulas": {
             name: f"{f.ratio:.1f} {f.difference:.1f} {f.pixels:.1f}"
             for name, f in zip(names, bank.formulas, strict=True)
+            if counts[name]
         },
         **(provenance or {}),
     }
@@ -140,12 +145,6 @@ def _with_generator(config: WeightsConfig, weights: WeightsFolder) -> tuple[Weig
         )
     both = replace(config, generator=given.generator, window_sizes=given.window_sizes, long_windows=given.long_windows)
     return both, load_file(weights.path / MODEL)
-
-
-def _without_empty_classes(bank: DefectBank, names: Sequence[str]) -> tuple[DefectBank, tuple[str, ...]]:
-    """Leave out classes that have no defect: nothing could be drawn from them."""
-    kept = [index for index, count in enumerate(bank.counts()) if count]
-    return bank.of_classes(kept), tuple(names[index] for index in kept)
 
 
 def _surfaces(

@@ -4,7 +4,14 @@ from albu_gan.defects.bank import (
     DefectBank,
 )
 from albu_gan.defects.collect import Annotated, Collected, LeftOut, annotated_images, collect
-from albu_gan.defects.exemplars import dress
+from albu_gan.defects.exemplars import dress, wear
+from albu_gan.defects.fitting import (
+    PLACES,
+    USUAL,
+    draw_fitting,
+    find_alike_place,
+    most_alike,
+)
 from albu_gan.defects.inpainter import MEMORY, DefectInpainter
 from albu_gan.defects.invention import blob_mix, invented
 from albu_gan.defects.labels import (
@@ -26,16 +33,12 @@ from albu_gan.defects.procedural import procedural_shape
 from albu_gan.defects.relight import Laid, Place, lay, look, relight, soften
 from albu_gan.defects.sampling import (
     LATENT_REDRAWS,
-    PLACES,
     SHAPE_REDRAWS,
     SHRINK_FACTORS,
-    USUAL,
     DefectSampler,
     Painter,
     class_probabilities,
-    find_alike_place,
     longest_side,
-    most_alike,
 )
 from albu_gan.defects.shapes import (
     Shape,
@@ -76,6 +79,7 @@ __all__ = [
     "class_probabilities",
     "collect",
     "contrast",
+    "draw_fitting",
     "dress",
     "elastic",
     "find_alike_place",
@@ -97,5 +101,6 @@ __all__ = [
     "soften",
     "starts",
     "stature",
+    "wear",
     "write_labels",
 ]

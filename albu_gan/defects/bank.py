@@ -69,11 +69,11 @@ class DefectBank:
         self._decoded: OrderedDict[int, Appearance] = OrderedDict()
         self._decoded_bytes = 0
         self._alike: dict[int, list[int]] = {}
-        self._metrics: dict[int, Metric] = {}
+        self._seen: dict[int, tuple[np.ndarray, Metric]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__}
-        for derived in ("_of_class", "_decoded", "_decoded_bytes", "_alike", "_metrics"):
+        for derived in ("_of_class", "_decoded", "_decoded_bytes", "_alike", "_seen"):
             del state[derived]
         return state
 
@@ -155,10 +155,14 @@ class DefectBank:
 
     def surroundings(self, index: int) -> tuple[np.ndarray, Metric]:
         """Return what a defect was seen on, (D,), and what that differs by within its class."""
-        class_index = int(self._classes[index])
-        if class_index not in self._metrics:
-            self._metrics[class_index] = metric(self._surroundings[self._of_class[class_index]])
-        return self._surroundings[index], self._metrics[class_index]
+        return self._surroundings[index], self.surroundings_of_class(self.class_of(index))[1]
+
+    def surroundings_of_class(self, class_index: int) -> tuple[np.ndarray, Metric]:
+        """Return what each defect of a class was seen on, (N, D) in the order of `members`, and the same metric."""
+        if class_index not in self._seen:
+            seen = self._surroundings[self._of_class[class_index]]
+            self._seen[class_index] = seen, metric(seen)
+        return self._seen[class_index]
 
     def of_classes(self, kept: Sequence[int]) -> DefectBank:
         """Return the bank of some classes, which are numbered anew, in the order that is given."""

@@ -142,6 +142,30 @@ def unlikeness(found: np.ndarray, donor: np.ndarray, usual: Metric) -> np.ndarra
     return np.asarray(np.sqrt((whitened * whitened).mean(axis=1)))
 
 
+def fitting_odds(views: np.ndarray, donors: np.ndarray, usual: Metric, passing: float, strength: float) -> np.ndarray:
+    """How probable each donor of a class is for an image: all that could have been seen in it the same.
+
+    Args:
+        views: (V, D) of some spots of the image.
+        donors: (N, D) of the donors.
+        usual: of their class.
+        passing: unlikeness up to which a donor fits a spot.
+        strength: as `place_like` in `pick`.
+
+    Returns:
+        (N,) float64, not negative, not all 0; see `choose`.
+    """
+    if views.shape[1] != donors.shape[1]:
+        views, donors = gray(views), gray(donors)
+    whitening = usual.full if len(usual.full) == donors.shape[1] else usual.gray
+    there, own = views @ whitening, donors @ whitening
+    square = (there * there).sum(axis=1) - 2 * (own @ there.T) + (own * own).sum(axis=1)[:, None]
+    least = np.sqrt(np.maximum(square.min(axis=1), 0) / donors.shape[1]).astype(np.float64)
+    worse = np.maximum(least - max(passing, float(least.min())), 0)
+    odds = (worse == 0).astype(np.float64) if strength >= 1 else np.exp(-worse * strength / (1 - strength) / TOLERANCE)
+    return np.asarray(odds)
+
+
 def _whitening(descriptions: np.ndarray) -> np.ndarray:
     """(D, D) float32, from the differences of those pairs that are rather alike.
 
@@ -180,7 +204,13 @@ def pick(unlike: np.ndarray, place_like: float, rng: np.random.Generator) -> int
     worse = unlike - unlike.min()
     odds = np.exp(-worse * (place_like / (1 - place_like) / TOLERANCE))
     odds[worse > STRANGE * (1 - place_like)] = 0
-    return int(rng.choice(len(odds), p=odds / odds.sum()))
+    return choose(odds, rng)
+
+
+def choose(odds: np.ndarray, rng: np.random.Generator) -> int:
+    """Draw a number with probabilities in proportion to (N,) odds; in less time than `rng.choice` takes."""
+    upto = np.cumsum(odds)
+    return min(int(np.searchsorted(upto, rng.random() * upto[-1], side="right")), len(odds) - 1)
 
 
 def place_like(

@@ -16,7 +16,8 @@ from albu_gan.painting import edge_weight
 EPSILON = 8 / 255  # added before logarithms: what a camera shows of black
 STRANGE_HUE = (0.15, 0.45)  # of a channel over the mean of the channels: differences from which on colours are others
 LEAST_BEYOND = 0.15  # see `Appearance.beyond`: what is less goes unseen
-SOFTEST = 5.0  # sigma in pixels of the edge of a defect whose label cuts off most of it
+SOFTER, SOFTEST = 7.0, 6.0  # pixels over which such a defect rises from its edge: for each unit of it, and at most
+ROUND = 1.5  # sigma in pixels, by which the outline of such a defect loses its corners
 OPAQUE = (2.0, 4.5)  # of light left, or added: where the surface under a defect begins not to show, and no more does
 SEEN_THROUGH = (1.05, 1.5)  # likewise, where pixels as they are would carry the donor's surface along, and no more do
 EVEN = np.full((3, 3), 1 / 3, np.float32)  # to the mean of the channels, in each
@@ -210,19 +211,31 @@ def soften(
     """
     weight = edge_weight(mask, top, left, image_hw)
     if beyond > LEAST_BEYOND:
-        sigma = min(SOFTEST * beyond, float(np.count_nonzero(mask)) / (8 * max(mask.shape)))
-        if sigma > 0.4:
-            pad = math.ceil(2 * sigma)
-            at_border = top == 0, top + mask.shape[0] == image_hw[0], left == 0, left + mask.shape[1] == image_hw[1]
-            pads = [0 if cut else pad for cut in at_border]
-            padded = cv2.copyMakeBorder(
-                mask.astype(np.float32), pads[0], pads[1], pads[2], pads[3], cv2.BORDER_CONSTANT, value=0
-            )
-            size = (2 * pad + 1, 2 * pad + 1)
-            even = cv2.GaussianBlur(padded, size, sigma, borderType=cv2.BORDER_REPLICATE)
-            even = even[pads[0] : pads[0] + mask.shape[0], pads[2] : pads[2] + mask.shape[1]]
-            weight = np.minimum(weight, step(even, 0.45, 0.95))
+        weight = np.minimum(weight, _faded(mask, top, left, image_hw, min(2 + SOFTER * beyond, SOFTEST)))
     return np.asarray(residual * weight[:, :, None])
+
+
+def _faded(mask: np.ndarray, top: int, left: int, image_hw: tuple[int, int], over: float) -> np.ndarray:
+    """Rise from 0 at the edge of a mask to 1 at a depth of `over` pixels, or in its middle where it is thin.
+
+    Without the corners of its outline, which nothing that ends softly has.
+    """
+    height, width = mask.shape
+    pad = math.ceil(over) + 2
+    cut = top == 0, top + height == image_hw[0], left == 0, left + width == image_hw[1]
+    padded = cv2.copyMakeBorder(mask.view(np.uint8), pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=0)
+    if any(cut):
+        beside = cv2.copyMakeBorder(mask.view(np.uint8), pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        rows, columns = (slice(None if a else pad, None if b else -pad) for a, b in (cut[:2], cut[2:]))
+        padded[rows, columns] = beside[rows, columns]
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_5)
+    side = 2 * math.ceil(over) + 1
+    middle = cv2.dilate(depth, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    rounded = cv2.GaussianBlur(255 * padded, (0, 0), ROUND) >= 128
+    rounded |= (middle < 2 * ROUND) & (padded != 0)  # what is thinner would be gone
+    depth = cv2.distanceTransform(rounded.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    weight = step(depth / np.clip(middle, 1, np.float32(over)), 0.0, 1.0)
+    return np.asarray(weight[pad : pad + height, pad : pad + width])
 
 
 def _own(grain: Grain, place: Place) -> float:

@@ -11,9 +11,9 @@ import numpy as np
 from albu_gan.arguments import class_weights
 from albu_gan.defects.bank import DefectBank
 from albu_gan.defects.exemplars import dress
+from albu_gan.defects.fitting import USUAL, draw_fitting, find_alike_place
 from albu_gan.defects.inpainter import DefectInpainter
-from albu_gan.defects.likeness import place_like
-from albu_gan.defects.placement import Lookup, Occupancy, free_places, place
+from albu_gan.defects.placement import Lookup, Occupancy, place
 from albu_gan.defects.procedural import procedural_shape
 from albu_gan.defects.shapes import Shape, jitter_shape
 from albu_gan.painting import Draw, Patch, contrast, paste
@@ -21,9 +21,6 @@ from albu_gan.painting import Draw, Patch, contrast, paste
 SHAPE_TRIES = 3  # shapes of the first class drawn before another class is
 SHRINK_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.08, 0.04, 0.02)  # of shapes that fit nowhere
 SMALL = 0.1  # factors below it are the last resort
-PLACES = 8  # positions of which the one most like the donor's surroundings is preferred
-MORE_PLACES = 24  # if none of those is like them
-USUAL = 1.3  # see `unlikeness`: up to where a place passes for one where the class is seen
 LATENT_REDRAWS = 2  # of a defect below min_contrast, before its shape is drawn again
 SHAPE_REDRAWS = 2  # before a defect below min_contrast is dropped
 
@@ -173,10 +170,22 @@ class DefectSampler:
         return [int(index) for index in rng.choice(possible, size=count, p=odds)]
 
     def draw_shape(
-        self, class_index: int, rng: np.random.Generator, shrink: float = 1.0, largest: float = float("inf")
+        self,
+        class_index: int,
+        rng: np.random.Generator,
+        shrink: float = 1.0,
+        largest: float = float("inf"),
+        image: np.ndarray | None = None,
     ) -> Shape:
-        """Draw a shape of a class, from the bank or invented, jitter and dress it; see `jitter_shape` and `dress`."""
-        shape = self.painter.bank.sample(class_index, rng)
+        """Draw a shape of a class, from the bank or invented, jitter and dress it; see `jitter_shape` and `dress`.
+
+        Given the image, one whose donor was seen on a surface as the image has is more probable; see `draw_fitting`.
+        """
+        bank = self.painter.bank
+        if image is None or not bank.has_appearances:
+            shape = bank.sample(class_index, rng)
+        else:
+            shape = bank[draw_fitting(bank, class_index, image, self.place_like, rng)]
         if self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5):
             shape = procedural_shape(shape, rng)
         shape = jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
@@ -223,7 +232,7 @@ class DefectSampler:
             for rank, class_index in enumerate(order):
                 found: list[tuple[float, Shape, tuple[int, int]]] = []
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
-                    shape = self.draw_shape(class_index, rng, shrink, largest)
+                    shape = self.draw_shape(class_index, rng, shrink, largest, image)
                     placed = self.find_place(shape, taken, rng, image)
                     if placed is not None:
                         found.append((placed[1], shape, placed[0]))
@@ -240,53 +249,6 @@ class DefectSampler:
         possible = [index for index, weight in self.class_weights.items() if weight > 0]
         odds = np.array([self.class_weights[index] for index in possible])
         return possible, odds / odds.sum()
-
-
-def find_alike_place(
-    bank: DefectBank,
-    shape: Shape,
-    taken: Occupancy,
-    rng: np.random.Generator,
-    image: np.ndarray,
-    strength: float,
-    max_shift: float = 1.0,
-) -> tuple[tuple[int, int], float] | None:
-    """Find a free place that is like the one that the shape's donor was seen in, and say how unlike it is.
-
-    Of some random ones; of more if those are all less like it than is usual. None if the shape fits nowhere.
-
-    Args:
-        bank: with appearances.
-        shape: of the bank.
-        taken: what is blocked or taken in the image.
-        rng: the only source of randomness.
-        image: (H, W) or (H, W, C), uint8, or float32 in [0, 1].
-        strength: `place_like` of `DefectSampler`.
-        max_shift: see `albu_gan.defects.placement.starts`.
-    """
-    for count in (PLACES, MORE_PLACES):
-        places = free_places(shape, taken, taken.image_hw, rng, max_shift, count)
-        if not len(places):
-            return None
-        corner, unlike = most_alike(bank, shape, places, rng, image, strength)
-        if unlike <= USUAL:
-            break
-    return corner, unlike
-
-
-def most_alike(
-    bank: DefectBank,
-    shape: Shape,
-    places: np.ndarray,
-    rng: np.random.Generator,
-    image: np.ndarray,
-    strength: float,
-) -> tuple[tuple[int, int], float]:
-    """Choose one of (K, 2) places by likeness; return it, and how unlike it is; see `likeness.place_like`."""
-    assert shape.donor is not None, "the shape is of the bank"
-    seen, usual = bank.surroundings(shape.donor)
-    number, unlike = place_like(image, shape.mask, places, seen, usual, strength, rng)
-    return (int(places[number, 0]), int(places[number, 1])), unlike
 
 
 def longest_side(image_hw: tuple[int, int]) -> float:

@@ -23,12 +23,13 @@ from albu_gan.painting import mask_box, thin_parts
 Edges = tuple[bool, bool, bool, bool]  # top, left, bottom, right: where the border of the image cuts a shape
 CONTRAST_RANGE = (0.6, 1.5)  # at full strength; what lies beyond was not believed
 CELLS = 2.5  # of the coarse grid of an elastic warp, along the longer side of a shape
-BEND = 0.11  # of a cell, the deviation of the coarse grid at full strength: three of them do not fold
+BEND = 0.13  # of a cell, the deviation of the coarse grid at full strength: three of them do not fold
 RIPPLE = 0.08  # likewise of the fine grid
 FINE_CELL = 9.0  # pixels of the fine grid
-OTHER_SHARE = 0.6  # of defects at full strength that wear another's appearance
+OTHER_SHARE = 1.0  # of defects at full strength that wear another's appearance
+THINGS = 0.5  # of that share, for what is a thing rather than a texture
 STIFF = 0.35  # of an elastic warp, that is left where stripes would be seen to bend
-INVENTED_SHARE = 0.8  # of the others, that are partly invented
+INVENTED_SHARE = 1.4  # of the others, that are partly invented, times the strength
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,16 @@ def draw_variation(
     bent = elastic(mask, strength * (STIFF if donor.stiff else 1), rng, edges)
     varied = replace(bent, contrast=factor, seed=int(rng.integers(2**32)))
     turned = (bool(rng.random() < 0.5), bool(rng.random() < 0.5))
-    if donor.solid and others and rng.random() < OTHER_SHARE * strength:
+    share = OTHER_SHARE * strength * (1 if donor.inventable else THINGS)
+    if donor.solid and others and rng.random() < share:
         return replace(varied, other=others[int(rng.integers(len(others)))], turned=turned)
     if not donor.inventable:  # what can be had without inventing: the donor itself, turned
-        if donor.solid and not donor.stiff and rng.random() < strength / 2:
+        if donor.solid and not donor.stiff and rng.random() < strength:
             return replace(varied, other=appearance, turned=turned)
         return varied
     if rng.random() >= INVENTED_SHARE * strength:
         return varied
-    return replace(varied, invented=rng.uniform(0.4, 0.9) * strength)
+    return replace(varied, invented=rng.uniform(0.5, 1.0) * strength)
 
 
 def draw_contrast(strength: float, rng: np.random.Generator) -> float:
@@ -167,7 +169,7 @@ def elastic(mask: np.ndarray, strength: float, rng: np.random.Generator, edges: 
     pad = math.ceil(2 * bend + ripple)
     top, left, bottom, right = (0 if cut else pad for cut in edges)
     canvas = cv2.copyMakeBorder(mask.view(np.uint8), top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
-    field = smooth_field(canvas.shape, cell, bend, rng) + smooth_field(canvas.shape, FINE_CELL, ripple, rng)
+    field = _field(canvas.shape, cell, bend, ripple, rng)
     np.clip(field, -pad, pad, out=field)
     _hold(field, edges, 2 * pad)
     x = np.arange(canvas.shape[1], dtype=np.float32) + field[:, :, 0]
@@ -192,6 +194,16 @@ def elastic(mask: np.ndarray, strength: float, rng: np.random.Generator, edges: 
         (first[0] - top, first[1] - left),
         np.ascontiguousarray(field[rows, columns]),
     )
+
+
+def _field(shape: tuple[int, ...], cell: float, bend: float, ripple: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 2) float32: a coarse field, and a fine one, whose nodes are where the former is calculated."""
+    nodes = [math.ceil(side / FINE_CELL) + 2 for side in shape]
+    grid = smooth_field((nodes[0], nodes[1]), cell / FINE_CELL, bend, rng)
+    grid = grid + np.float32(ripple) * rng.standard_normal(grid.shape, np.float32)
+    full = cv2.resize(grid, None, fx=FINE_CELL, fy=FINE_CELL, interpolation=cv2.INTER_CUBIC)
+    top, left = (int(rng.integers(whole - side + 1)) for whole, side in zip(full.shape, shape, strict=False))
+    return np.ascontiguousarray(full[top : top + shape[0], left : left + shape[1]])
 
 
 def _hold(field: np.ndarray, edges: Edges, reach: int) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from albu_gan.defects.surface import between
 from albu_gan.painting import mask_box
 
-SCANS = 24  # lines across a mask, along its principal axis
+SCANS = 24  # lines across a mask at most, along its principal axis
+PIXELS = 2.0  # of the length of a mask for each of them at least: in fewer, its corners would be seen as stripes
+STEP = 3  # pixels from one to the next for which is calculated where they look
+EVEN = np.array([0.25, 0.5, 0.25], np.float32)  # of a rim and its neighbours
 
 
 def rim_on_rim(donor: np.ndarray, mask: np.ndarray, along: bool = False, across: bool = False) -> np.ndarray:
@@ -29,7 +33,7 @@ def rim_on_rim(donor: np.ndarray, mask: np.ndarray, along: bool = False, across:
     assert box is not None, "a defect has pixels"
     tight = donor[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
     source, target = scans_of(tight), scans_of(mask)
-    x, y = np.meshgrid(np.arange(mask.shape[1], dtype=np.float32), np.arange(mask.shape[0], dtype=np.float32))
+    x, y = np.meshgrid(*(_nodes(side) for side in mask.shape[::-1]))
     u, v = target.to_axes(x, y)
     t = np.clip((u - target.first) / max(target.last - target.first, 1.0), -0.05, 1.05)
     low, high = target.rims(t)
@@ -37,7 +41,14 @@ def rim_on_rim(donor: np.ndarray, mask: np.ndarray, along: bool = False, across:
     t, s = (1 - t if along else t), (1 - s if across else s)
     low, high = source.rims(t)
     there_x, there_y = source.from_axes(source.first + t * (source.last - source.first), low + s * (high - low))
-    return np.stack([there_x - x, there_y - y], axis=2).astype(np.float32)
+    coarse = cv2.merge([(there_x - x).astype(np.float32), (there_y - y).astype(np.float32)])
+    full = cv2.resize(coarse, None, fx=STEP, fy=STEP, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(full[STEP : STEP + mask.shape[0], STEP : STEP + mask.shape[1]])
+
+
+def _nodes(side: int) -> np.ndarray:
+    """Coordinates between whose values `cv2.resize` interpolates the pixels of a side, one step more at either end."""
+    return np.asarray(np.arange(-1, -(-side // STEP) + 1, dtype=np.float32) * STEP + np.float32((STEP - 1) / 2))
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class Scans:
 
     def rims(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return both rims at shares of the length."""
-        both = between(np.stack([self.low, self.high], axis=1), t * np.float32(SCANS))
+        both = between(np.stack([self.low, self.high], axis=1), t * np.float32(len(self.low)))
         return both[..., 0], both[..., 1]
 
 
@@ -77,11 +88,17 @@ def scans_of(mask: np.ndarray) -> Scans:
     a, b = math.cos(angle), math.sin(angle)
     u, v = a * dx + b * dy, a * dy - b * dx
     first, last = float(u.min()) - 0.5, float(u.max()) + 0.5
-    scan = np.minimum(((u - first) * (SCANS / (last - first))).astype(np.int64), SCANS - 1)
-    low, high = np.full(SCANS, np.inf, np.float32), np.full(SCANS, -np.inf, np.float32)
+    count = int(np.clip((last - first) / PIXELS, 1, SCANS))
+    scan = np.minimum(((u - first) * (count / (last - first))).astype(np.int64), count - 1)
+    low, high = np.full(count, np.inf, np.float32), np.full(count, -np.inf, np.float32)
     np.minimum.at(low, scan, v)
     np.maximum.at(high, scan, v)
     known = np.flatnonzero(high >= low)
-    every = np.arange(SCANS)
+    every = np.arange(count)
     rims = np.interp(every, known, low[known]) - 0.5, np.interp(every, known, high[known]) + 0.5
-    return Scans((cx, cy), (a, b), first, last, *(rim.astype(np.float32) for rim in rims))
+    return Scans((cx, cy), (a, b), first, last, *(_evened(rim.astype(np.float32)) for rim in rims))
+
+
+def _evened(rim: np.ndarray) -> np.ndarray:
+    """Average a rim over neighbouring lines."""
+    return np.asarray(np.convolve(np.pad(rim, 1, "edge"), EVEN, "valid"))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from albu_gan.defects import USUAL, Occupancy, Shape, dress, find_alike_place, jitter_shape
+from albu_gan.defects import USUAL, Occupancy, Shape, draw_fitting, dress, find_alike_place, jitter_shape, wear
 from albu_gan.painting import Draw, contrast, edge_weight, paste
 from training.evaluation.bank_sides import Sides, Surface
 
 SCALE_RANGE, ROTATE_RANGE, PLACE_LIKE, MIN_CONTRAST = (0.8, 1.25), (-15.0, 15.0), 0.7, 8.0  # as the transform has them
 SHAPE_TRIES = 3  # for one whose surroundings the surface has
+WORN = ("worn", "worn_again")  # what `paint_worn` paints
 TRIES = 12  # of shape and place; then of each variation
 
 
@@ -81,9 +82,16 @@ def key_of(variation: float, again: bool = False) -> str:
 
 
 def paint_all(sides: Sides, placed: Placed, variations: Sequence[float]) -> dict[str, Painted] | None:
-    """Paint one draw at every variation, twice, and as copy-paste; None if one of them cannot be seen."""
+    """Paint one draw at every variation and in another defect's look, twice, and as copy-paste.
+
+    None if one of them cannot be seen.
+    """
     made = {}
     for again in (False, True):
+        worn = paint_worn(sides, placed, again)
+        if worn is None:
+            return None
+        made[WORN[again]] = worn
         for variation in variations:
             painted = paint(sides, placed, variation, again)
             if painted is None:
@@ -115,6 +123,30 @@ def paint(sides: Sides, placed: Placed, variation: float, again: bool = False) -
             paste(image, patch)
         if contrast(surface.image[rows, columns], image[rows, columns], shape.mask) >= MIN_CONTRAST:
             return Painted(image, shape.mask, top, left)
+    return None
+
+
+def paint_worn(sides: Sides, placed: Placed, again: bool = False) -> Painted | None:
+    """Lay the look of another real defect of the class into the same shape and place; None if none can be seen.
+
+    Two of these differ as two real defects do, but for shape, size, place and surface.
+    """
+    rng = np.random.default_rng((placed.seed, 2 + int(again)))
+    bank, shape, surface = sides.painter.bank, placed.shape, placed.surface.image
+    others = [index for index in bank.members(shape.class_index) if index != shape.donor] or [shape.donor]
+    for _ in range(TRIES):
+        other = others[int(rng.integers(len(others)))]
+        look = wear(shape.mask, bank, shape.class_index, other, 0.0, rng)
+        draw = Draw(shape.mask, placed.top, placed.left, shape.class_index, np.empty(0, np.float32), None, look)
+        image = surface.copy()
+        (patch,) = sides.painter.paint(surface, [draw])
+        paste(image, patch)
+        rows, columns = (
+            slice(start, start + length)
+            for start, length in zip((placed.top, placed.left), shape.mask.shape, strict=True)
+        )
+        if contrast(surface[rows, columns], image[rows, columns], shape.mask) >= MIN_CONTRAST:
+            return Painted(image, shape.mask, placed.top, placed.left)
     return None
 
 
@@ -158,7 +190,7 @@ def _placed(sides: Sides, class_index: int, rng: np.random.Generator) -> Placed 
     taken = Occupancy((surface.image.shape[0], surface.image.shape[1]), surface.blocked)
     found = []
     for _ in range(SHAPE_TRIES):  # as `DefectSampler.draw_one` does
-        shape = jittered(bank.sample(class_index, rng), rng)
+        shape = jittered(bank[draw_fitting(bank, class_index, surface.image, PLACE_LIKE, rng)], rng)
         place = find_alike_place(bank, shape, taken, rng, surface.image, PLACE_LIKE)
         if place is not None:
             corner, unlike = place

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from albu_gan.painting import WindowShape
-from training.evaluation.bank_draws import draw_places, key_of
+from training.evaluation.bank_draws import WORN, draw_places, key_of
 from training.evaluation.bank_sides import Sides, View, cut_view
 from training.evaluation.distance import mean_distance, within_class_distance
 from training.evaluation.features import DefectFeatures, pack
@@ -33,7 +33,8 @@ def class_views(
 
     Returns:
         real: unseen defects; train: those of the training half, as many at most; painted_V and painted_V_again: what
-        is painted at each variation, twice; copy_paste: the same draws pasted. The last ones correspond to each other.
+        is painted at each variation, twice; worn and worn_again: other defects' looks in the same shapes and places;
+        copy_paste: the same draws pasted. The last ones correspond to each other.
     """
     rng = np.random.default_rng((seed, class_index, 1))
     views: dict[str, list[View]] = defaultdict(list)
@@ -65,7 +66,8 @@ def class_figures(
     Returns:
         kid: of each set to the unseen defects, `train` is the floor. memorisation: how far the nearest training defect
         is, as a share of how far it is from copy-paste. newness and newness_pixels: how far two draws of one shape in
-        one place are apart, as a share of how far two real defects are. All by set, and numbers of windows and groups.
+        one place are apart, as a share of how far two real defects are; `worn`: how far the looks of two real defects
+        are, laid into that shape and place. All by set, and numbers of windows and groups.
     """
     vectors = {name: embed(group, features) for name, group in views.items()}
     real = views["real"]
@@ -74,7 +76,7 @@ def class_figures(
     spread_pixels = _real_pixel_distance(real, np.random.default_rng(seed))
     compared = [*(key_of(v) for v in variations), "copy_paste"]
     away = {name: _distance_to_donors(views[name], donors) for name in (*compared, "real")}
-    pairs = {key_of(v): (key_of(v), key_of(v, again=True)) for v in variations}
+    pairs = {**{key_of(v): (key_of(v), key_of(v, again=True)) for v in variations}, WORN[0]: WORN}
     return {
         "kid": {name: kid(vectors["real"], vectors[name], seed) for name in (*compared, "train")},
         "memorisation": {name: away[name] / max(away["copy_paste"], 1e-6) for name in (*compared, "real")},

@@ -28,7 +28,9 @@ def bank_table(sets: Mapping[str, Mapping[str, Any]]) -> str:
         "sharpest AUC, copy-paste",
         "newness, 0",
         "newness, 0.5",
+        "newness of two real looks",
         "newness in pixels, 0.5",
+        "of two real looks, in pixels",
         "memorisation, 0.5",
         "likeness to its donor, 0.5",
     ]
@@ -45,8 +47,9 @@ def row_of(metrics: Mapping[str, Any]) -> list[float | None]:
     means, told = metrics["means"], metrics["same_background"]
     kids = [means["kid"].get(f"painted_{variation:g}") for variation in VARIATIONS]
     areas = [(told.get(name) or {}).get(key) for key in ("mean", "sharpest") for name in ("painted", "copy_paste")]
-    newness = [means["newness"].get(name) for name in ("painted_0", JUDGED)]
-    others = [means[key].get(JUDGED) for key in ("newness_pixels", "memorisation", "repeats")]
+    newness = [means["newness"].get(name) for name in ("painted_0", JUDGED, "worn")]
+    newness += [means["newness_pixels"].get(name) for name in (JUDGED, "worn")]
+    others = [means[key].get(JUDGED) for key in ("memorisation", "repeats")]
     return [
         *kids,
         means["kid"]["copy_paste"],
