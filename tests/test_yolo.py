@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from golden_shapes import PATH, SHARES, SIZE_HW
 
 from albu_gan.data import DataError, YoloDataset, open_dataset
 from albu_gan.data.yolo import label_path
@@ -41,6 +43,18 @@ def test_polygons_are_read_and_smaller_ones_lie_over_larger_ones(tmp_path: Path)
     assert not dataset.read(empty)[1].any() and not dataset.read(unlabelled)[1].any()
     assert "1 image without a label file" in dataset.notes[0]
     assert open_dataset("auto", root / "data.yaml").class_names == dataset.class_names
+
+
+def test_overlaps_are_those_of_ultralytics(tmp_path: Path) -> None:
+    golden = json.loads(PATH.read_text(encoding="utf-8"))["ultralytics overlap"]
+    shapes = [SHARES["triangle"], SHARES["whole square"]]
+    lines = [f"{number} " + " ".join(f"{x} {y}" for x, y in points) for number, points in enumerate(shapes)]
+    root = write_yolo(tmp_path, {"train/a": "\n".join(lines)})
+    cv2.imwrite(str(root / "images/train/a.png"), np.zeros((*SIZE_HW, 3), np.uint8))
+    dataset = YoloDataset(root)
+    mask = dataset.read(dataset.records[0])[1]
+    classes = np.array([0, *(number + 1 for number in golden["order"])])
+    np.testing.assert_array_equal(mask, classes[[[int(digit) for digit in row] for row in golden["rows"]]])
 
 
 @pytest.mark.parametrize(
