@@ -1,4 +1,4 @@
-"""`albu-gan demo | inpaint | generate | info | app`."""
+"""`albu-gan demo | bank | look | inpaint | generate | info | app`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from albu_gan.data import read_image as read_image_file
 from albu_gan.defects import DefectInpainter
 from albu_gan.generate.command import add_backend, add_generate, add_variation
 from albu_gan.hub import DEFAULT_WEIGHTS, MODEL, WeightsFolder, bundled_names, find_weights, window_text
+from albu_gan.look import add_look
 from albu_gan.pictures import demo_sheet, read_image, write_picture, write_png
 from albu_gan.transform import GANDefectInpaint
 
@@ -126,6 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     inpaint.set_defaults(run=run_inpaint)
 
     add_bank(commands)
+    add_look(commands)
     add_generate(commands)
 
     info = commands.add_parser("info", help="say what weights paint and where they come from")

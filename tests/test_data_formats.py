@@ -597,8 +597,8 @@ def test_bad_labelme_files_are_skipped_and_listed(tmp_path: Path) -> None:
 
 def test_unknown_formats_folders_and_channels_are_refused(folder: Path) -> None:
     assert list(FORMATS) == sorted(FORMATS)
-    with pytest.raises(DataError, match="no format 'voc'; the formats are auto, coco, folder"):
-        open_dataset("voc", folder)
+    with pytest.raises(DataError, match="no format 'other'; the formats are auto, coco, cvat, folder"):
+        open_dataset("other", folder)
     for name in FORMATS:
         with pytest.raises(DataError, match="nowhere: no such folder"):
             open_dataset(name, folder / "nowhere")

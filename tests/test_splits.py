@@ -253,8 +253,8 @@ def test_what_cannot_be_split_or_written_is_one_line_and_status_1(
         flags(folder, tmp_path / "out", "--groups", str(tmp_path / "none.csv")),
     ):
         assert main(argv) == 1
-        message = capsys.readouterr().err
-        assert message.startswith("error: ") and message.count("\n") == 1
+        *found, message = capsys.readouterr().err.splitlines()
+        assert message.startswith("error: ") and len(found) <= 1, "what was found, and the error"
     assert not (tmp_path / "out" / "split.json").exists()
     (tmp_path / "out2" / "split.json").mkdir(parents=True)
     assert main(flags(folder, tmp_path / "out2")) == 1

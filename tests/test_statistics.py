@@ -142,7 +142,7 @@ def test_a_broken_image_is_one_line_and_status_1(
     path.write_bytes(path.read_bytes()[:-30])
     argv = ["stats", "--data", str(steel), "--format", "severstal", "--out", str(tmp_path / "out")]
     assert main(argv) == 1
-    error = capsys.readouterr().err.rpartition("\r")[2].lstrip()
+    error = capsys.readouterr().err.splitlines()[-1].rpartition("\r")[2].lstrip()
     assert error.startswith("error: ") and str(path) in error and "Traceback" not in error
     assert main([*argv, "--skip-bad"]) == 0
     captured = capsys.readouterr()

@@ -3,6 +3,12 @@
 from albu_gan.data.coco import (
     CocoDataset,
 )
+from albu_gan.data.cvat import (
+    CvatDataset,
+)
+from albu_gan.data.describe import (
+    describe,
+)
 from albu_gan.data.errors import (
     DataError,
 )
@@ -24,11 +30,17 @@ from albu_gan.data.image_files import (
     check_header,
     read_image,
 )
+from albu_gan.data.label_studio import (
+    LabelStudioDataset,
+)
 from albu_gan.data.labelme import (
     LabelmeDataset,
 )
 from albu_gan.data.magnetic_tile import (
     MagneticTileDataset,
+)
+from albu_gan.data.mvtec import (
+    MvtecDataset,
 )
 from albu_gan.data.record import (
     DefectDataset,
@@ -38,23 +50,31 @@ from albu_gan.data.severstal import (
     SeverstalDataset,
 )
 from albu_gan.data.split_side import SIDES, read_side, read_sides
+from albu_gan.data.yolo import (
+    YoloDataset,
+)
 
 __all__ = [
     "CocoDataset",
+    "CvatDataset",
     "DataError",
     "DefectDataset",
     "FORMATS",
     "FolderDataset",
+    "LabelStudioDataset",
     "LabelmeDataset",
     "MARGIN",
     "MAX_MEGAPIXELS",
     "MagneticTileDataset",
+    "MvtecDataset",
     "Record",
     "SIDES",
     "SeverstalDataset",
+    "YoloDataset",
     "add_data_arguments",
     "check_header",
     "dataset_from_arguments",
+    "describe",
     "fill_defects",
     "open_dataset",
     "read_image",

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+from albu_gan.data.cvat import cvat_files
 from albu_gan.data.errors import DataError
+from albu_gan.data.label_studio import looks_exported
+from albu_gan.data.mvtec import is_object, objects_in
+from albu_gan.data.yolo_yaml import yaml_files
 
 PROBED = 5  # JSON files that are looked into
 MAX_PROBED_BYTES = 64 << 20
@@ -23,9 +27,9 @@ def detect_format(root: Path) -> str:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise DataError(f"{root}: may be {' or '.join(fitting)}; say which with --format")
-    wanted = "; ".join(f"{name}: {what}" for name, what in SIGNS.items())
-    raise DataError(f"{root}: no layout was recognised. Looked for {wanted}. Say which with --format")
+        shown = " or ".join(f"{name} ({SIGNS[name]})" for name in fitting)
+        raise DataError(f"{root}: may be {shown}; say which with --format")
+    raise DataError(f"{root}: no layout was recognised. {_hint(root)}Say which with --format")
 
 
 #: What each layout is known by.
@@ -35,7 +39,23 @@ SIGNS = {
     "labelme": "a JSON with shapes beside each image",
     "severstal": "train.csv and train_images/",
     "magnetic-tile": "folders MT_CLASS/Imgs/",
+    "mvtec": "train/good, test/DEFECT and ground_truth/DEFECT",
+    "yolo": "a data.yaml with names and train",
+    "cvat": "an XML with <annotations> and <image>",
+    "label-studio": "a JSON list of tasks with annotations",
 }
+
+
+def _hint(root: Path) -> str:
+    """Say what is nearly a layout, or what was looked for."""
+    if root.is_dir() and (root / "notes.json").is_file() and (root / "labels").is_dir():
+        return (
+            "images/, labels/ and notes.json are a YOLO export of Label Studio, without brushes and the rotation of "
+            "boxes: export the project as JSON. "
+        )
+    if root.is_dir() and (root / "labels").is_dir() and any((root / "labels").rglob("*.txt")):
+        return "labels/ holds text files as YOLO has them, but there is no data.yaml: give the folder that holds it. "
+    return f"Looked for {'; '.join(f'{name}: {what}' for name, what in SIGNS.items())}. "
 
 
 def _is_folder(root: Path) -> bool:
@@ -52,7 +72,7 @@ def _is_magnetic_tile(root: Path) -> bool:
 
 def _is_coco(root: Path) -> bool:
     if root.is_file():
-        return root.suffix.lower() == ".json"
+        return root.suffix.lower() == ".json" and _first_character(root) != "["
     places = (root.glob("*.json"), root.glob("annotations/*.json"))
     return any(_has(path, ("images", "annotations", "categories")) for place in places for path in _some(place))
 
@@ -62,13 +82,38 @@ def _is_labelme(root: Path) -> bool:
     return any(_has(path, ("shapes",)) for folder in folders for path in _some(folder.glob("*.json")))
 
 
+def _is_mvtec(root: Path) -> bool:
+    return is_object(root) or bool(objects_in(root))
+
+
+def _is_yolo(root: Path) -> bool:
+    return root.suffix.lower() in (".yaml", ".yml") if root.is_file() else bool(yaml_files(root))
+
+
+def _is_label_studio(root: Path) -> bool:
+    if root.is_file():
+        return root.suffix.lower() == ".json" and _first_character(root) == "["
+    return any(looks_exported(path) for path in _some(root.glob("*.json")))
+
+
 def _some(paths: object) -> list[Path]:
     """The first few of them that are not what macOS leaves beside each file."""
     return list(islice((path for path in sorted(paths) if not path.name.startswith("._")), PROBED))  # type: ignore[call-overload]
 
 
+def _first_character(path: Path) -> str:
+    """Return what a text file begins with, blanks apart."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(1024).lstrip()[:1]
+    except OSError:
+        return ""
+
+
 def _has(path: Path, keys: tuple[str, ...]) -> bool:
     """Whether a file is a JSON object with these keys."""
+    if _first_character(path) != "{":
+        return False
     try:
         if path.stat().st_size > MAX_PROBED_BYTES:
             return keys[0] == "images"  # nothing but a COCO file is as large
@@ -84,4 +129,8 @@ LAYOUTS: dict[str, Callable[[Path], bool]] = {
     "labelme": _is_labelme,
     "severstal": _is_severstal,
     "magnetic-tile": _is_magnetic_tile,
+    "mvtec": _is_mvtec,
+    "yolo": _is_yolo,
+    "cvat": lambda root: bool(cvat_files(root)),
+    "label-studio": _is_label_studio,
 }

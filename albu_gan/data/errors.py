@@ -27,3 +27,8 @@ class Problems:
         if not self.skip:
             raise DataError(message)
         self.messages.append(message)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and a noun: "1 image", "2 images"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from albu_gan.data.errors import DataError, Problems
-from albu_gan.data.images import decode_image
+from albu_gan.data.images import decode_image, image_size
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class DefectDataset(ABC):
         dataset_id: as the Hub names it, `org/name`, or a word that names a well-known one; None for a format only.
         records: one an image.
         skipped: what was left out because it could not be read, one "file:line: why" each.
+        notes: what else a person should know of how the data was read: what was ignored, guessed or left out, and why.
     """
 
     class_names: tuple[str, ...]
@@ -53,6 +55,7 @@ class DefectDataset(ABC):
     dataset_id: str | None = None
     records: list[Record]
     skipped: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def read_mask(self, record: Record, image_hw: tuple[int, int]) -> np.ndarray:
@@ -70,6 +73,20 @@ class DefectDataset(ABC):
         """Return image (H, W, C) uint8 and mask (H, W) uint8."""
         image = self.read_image(record)
         return image, self.read_mask(record, image.shape[:2])
+
+    def instances(self, record: Record) -> Mapping[int, int]:
+        """Return how many defects of each class index an image has: shapes where the label has shapes, else patches.
+
+        Raises:
+            DataError: if the label cannot be read.
+        """
+        if not record.classes:
+            return {}
+        mask = self.read_mask(record, image_size(record.image_path))
+        return {
+            index: cv2.connectedComponents((mask == index + 1).astype(np.uint8), connectivity=8)[0] - 1
+            for index in record.classes
+        }
 
     def clean_records(self, records: list[Record]) -> list[Record]:
         """Return those records that can serve as clean backgrounds."""
