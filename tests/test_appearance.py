@@ -12,7 +12,7 @@ from albu_gan.defects.relight import lay, look, relight, soften
 from albu_gan.painting import mask_box
 
 FORMULAS = [RATIO, DIFFERENCE, PIXELS, Formula(0.4, 0.3, 0.3)]
-SURFACES = Path("/work/shared/data/surfaces")
+SURFACES = Path(__file__).resolve().parents[2] / "shared" / "data" / "surfaces"
 
 
 def disc(size: int = 96, radius: int = 14) -> np.ndarray:
