@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from albu_gan.defects.appearance import DIFFERENCE, PIXELS, RATIO, Appearance, Formula, cut_appearance
-from albu_gan.defects.relight import lay, look, relight, soften
+from albu_gan.defects.relight import lay, look, refocus, relight, soften
+from albu_gan.defects.surface import Grain, blur_of, roughness, smooth
 from albu_gan.painting import mask_box
 
 FORMULAS = [RATIO, DIFFERENCE, PIXELS, Formula(0.4, 0.3, 0.3)]
@@ -200,3 +201,26 @@ def test_a_defect_that_its_label_cuts_off_ends_softly_without_the_corners_of_the
     assert whole[20, 15] < 0.15 and np.all(np.diff(whole[20, 14:30]) >= 0)
     border = soften(np.ones((40, 60, 1), np.float32), np.ones((40, 60), bool), 0, 0, (96, 96), 0.5)[:, :, 0]
     assert border[:30, :50].min() == 1 and border[-1, :50].max() < 0.2, "where the image ends, there is no edge"
+
+
+def test_how_blurred_an_image_is_is_told_from_its_grain() -> None:
+    noise = np.random.default_rng(0).standard_normal((400, 400)).astype(np.float32)
+    for sigma in (0.5, 1.0, 1.5, 2.0):
+        image = cv2.GaussianBlur(noise, (0, 0), sigma)[:, :, None]
+        deviation = 1.4826 * float(np.median(np.abs(image - smooth(image))))
+        assert blur_of(roughness(image), deviation) == pytest.approx(sigma, rel=0.1)
+    assert blur_of(1.9, 1.0) == 0 and blur_of(0.0, 1.0) == 2.5
+
+
+def test_a_sharp_defect_is_blurred_for_a_blurred_place_alone() -> None:
+    rng = np.random.default_rng(0)
+    line = np.zeros((40, 40, 1), np.float32)
+    line[:, 20] = -0.3
+    sharp = rng.normal(0.5, 0.03, (40, 40)).astype(np.float32)
+    blurred = 0.5 + 4 * (cv2.GaussianBlur(sharp, (0, 0), 1.2) - 0.5)
+    donor = Grain(0.03, 0.01, 1.87 * 0.03)
+    assert np.array_equal(refocus(line, donor, 1.0, look(sharp, 0, 0, (40, 40))), line)
+    soft = refocus(line, donor, 1.0, look(blurred, 0, 0, (40, 40)))
+    assert soft.sum() == pytest.approx(float(line.sum()), rel=0.01) and -0.2 < soft.min() < -0.05
+    blurred_donor = Grain(0.03, 0.02, 0.3 * 0.03)
+    assert np.array_equal(refocus(line, blurred_donor, 1.0, look(blurred, 0, 0, (40, 40))), line)

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from albu_gan.defects.appearance import Appearance, Formula, effect_bands
-from albu_gan.defects.surface import BOX, SPARSE, Grain, box_around, quantile, roughness, smooth, step
+from albu_gan.defects.surface import BOX, SPARSE, Grain, blur_of, box_around, quantile, roughness, smooth, step
 from albu_gan.painting import edge_weight
 
 EPSILON = 8 / 255  # added before logarithms: what a camera shows of black
+LEAST_BLUR, MOST_BLUR = 0.4, 1.0  # sigma in pixels: less of a difference goes unseen, more is not believed
 STRANGE_HUE = (0.15, 0.45)  # of a channel over the mean of the channels: differences from which on colours are others
 LEAST_BEYOND = 0.15  # see `Appearance.beyond`: what is less goes unseen
 SOFTER, SOFTEST = 7.0, 6.0  # pixels over which such a defect rises from its edge: for each unit of it, and at most
@@ -170,6 +171,24 @@ def relight(laid: Laid, place: Place, formula: Formula) -> np.ndarray:
     mixed += hidden * (as_they_are - mixed)
     np.clip(mixed, 0, 1, out=mixed)
     return np.asarray(mixed - place.pixels, np.float32)
+
+
+def refocus(residual: np.ndarray, donor: Grain, scale: float, place: Place) -> np.ndarray:
+    """Blur what is added as far as the place is less sharp than the image that the defect was seen in.
+
+    Args:
+        residual: (h, w, C) float32.
+        donor: grain around the defect, which tells how sharp its image is.
+        scale: by which it was enlarged since.
+        place: that it is laid into.
+    """
+    there, own = blur_of(place.rough, place.grain), scale * blur_of(donor.rough, donor.pixel)
+    sigma = math.sqrt(max(there * there - own * own, 0.0))
+    if sigma < LEAST_BLUR or 255 * place.grain < 1:  # rounding alone says nothing
+        return residual
+    sigma = min(sigma, MOST_BLUR)
+    blurred = cv2.GaussianBlur(residual, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred).reshape(residual.shape)
 
 
 def _without_strange_colour(

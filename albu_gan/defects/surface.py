@@ -12,6 +12,8 @@ RELAXATIONS = 16  # at every level of the membrane's pyramid
 BOX = 9  # pixels, applied twice: what is finer is grain, what is coarser the surface
 SPARSE = 3  # every such pixel of a place is looked at where a median is wanted
 COARSE_LEFT = 1.35  # of white grain: what is coarse of it about a membrane, over that about its own surface
+BLURRED_BY = (0.0, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 2.5)  # sigma in pixels of a blur of white noise
+BLURRED_RATIO = (1.87, 1.83, 1.47, 0.94, 0.53, 0.29, 0.19, 0.15)  # its roughness over its deviation after that
 LEAST_GRAIN = 0.7 / 255  # rounding to levels alone
 BAND = 5  # pixels, applied twice: between the two bands that are matted
 
@@ -150,6 +152,21 @@ def grain_of(image: np.ndarray, surface: np.ndarray, known: np.ndarray) -> Grain
     fine, coarse = (1.4826 * float(np.median(np.abs(a[known]))) for a in (detail, mean))
     rough = roughness(image, known)
     return Grain(max(fine / 255, LEAST_GRAIN), max(COARSE_LEFT * coarse / 255, LEAST_GRAIN / 2), rough / 255)
+
+
+def blur_of(rough: float, deviation: float) -> float:
+    """Tell how blurred an image is from its grain: the sigma, in pixels, that makes such grain of white noise.
+
+    Grain that comes after the lens is not blurred by it, so this is the least that the image may be.
+
+    Args:
+        rough: ninth decile, as `roughness` has it.
+        deviation: standard deviation of pixels about the smooth surface.
+
+    Returns:
+        In [0, 2.5].
+    """
+    return float(np.interp(rough / max(deviation, 1e-9), BLURRED_RATIO[::-1], BLURRED_BY[::-1]))
 
 
 def mean_square(image: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from albu_gan.defects.appearance import Appearance, Formula
 from albu_gan.defects.invention import blob_mix, invented, smooth_field
-from albu_gan.defects.relight import EPSILON, Laid, lay, look, relight, soften
+from albu_gan.defects.relight import EPSILON, Laid, lay, look, refocus, relight, soften
 from albu_gan.defects.traits import Traits
 from albu_gan.defects.wearing import rim_on_rim
 from albu_gan.painting import mask_box, thin_parts
@@ -137,7 +137,12 @@ def paint_variation(
         rng = np.random.default_rng(variation.seed)
         laid = blob_mix(laid, invented(laid, mask, rng), variation.invented, mask, rng)
     laid = contrast(laid, variation.contrast)
-    return soften(relight(laid, place, formula), mask, top, left, (image.shape[0], image.shape[1]), laid.beyond)
+    residual = relight(laid, place, formula)
+    if laid.own == 0:
+        source = appearance if variation.other is None else variation.other
+        scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))) if variation.other is None else 1.0
+        residual = refocus(residual, source.grain, scale, place)
+    return soften(residual, mask, top, left, (image.shape[0], image.shape[1]), laid.beyond)
 
 
 def contrast(laid: Laid, factor: float) -> Laid:
