@@ -38,6 +38,9 @@ from albu_gan.data.severstal import (
     SeverstalDataset,
 )
 from albu_gan.data.split_side import SIDES, read_side, read_sides
+from albu_gan.data.voc import (
+    VocDataset,
+)
 
 __all__ = [
     "CocoDataset",
@@ -52,6 +55,7 @@ __all__ = [
     "Record",
     "SIDES",
     "SeverstalDataset",
+    "VocDataset",
     "add_data_arguments",
     "check_header",
     "dataset_from_arguments",

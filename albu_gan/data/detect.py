@@ -8,6 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from albu_gan.data.errors import DataError
+from albu_gan.data.images import find_files
+from albu_gan.data.labelme_files import label_folders
+from albu_gan.data.voc import MASK_FOLDERS
 
 PROBED = 5  # JSON files that are looked into
 MAX_PROBED_BYTES = 64 << 20
@@ -35,11 +38,13 @@ SIGNS = {
     "labelme": "a JSON with shapes beside each image",
     "severstal": "train.csv and train_images/",
     "magnetic-tile": "folders MT_CLASS/Imgs/",
+    "voc": "JPEGImages/ and SegmentationClass/",
 }
 
 
 def _is_folder(root: Path) -> bool:
-    return (root / "images").is_dir() and (root / "masks").is_dir() and (root / "classes.txt").is_file()
+    tables = ("classes.txt", "labelmap.txt")
+    return all((root / name).is_dir() for name in ("images", "masks")) and any((root / n).is_file() for n in tables)
 
 
 def _is_severstal(root: Path) -> bool:
@@ -58,8 +63,9 @@ def _is_coco(root: Path) -> bool:
 
 
 def _is_labelme(root: Path) -> bool:
-    folders = [folder for folder in (root, *(root / name for name in ("labels", "label"))) if folder.is_dir()]
-    return any(_has(path, ("shapes",)) for folder in folders for path in _some(folder.glob("*.json")))
+    return any(
+        _has(path, ("shapes",)) for folder in label_folders(root) for path in _some(find_files(folder, {".json"}))
+    )
 
 
 def _some(paths: object) -> list[Path]:
@@ -84,4 +90,5 @@ LAYOUTS: dict[str, Callable[[Path], bool]] = {
     "labelme": _is_labelme,
     "severstal": _is_severstal,
     "magnetic-tile": _is_magnetic_tile,
+    "voc": lambda root: any((root / name).is_dir() for name in MASK_FOLDERS),
 }

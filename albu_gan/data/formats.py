@@ -14,8 +14,9 @@ from albu_gan.data.labelme import LabelmeDataset
 from albu_gan.data.magnetic_tile import MagneticTileDataset
 from albu_gan.data.record import DefectDataset
 from albu_gan.data.severstal import SeverstalDataset
+from albu_gan.data.voc import VocDataset
 
-FORMATS = ("coco", "folder", "labelme", "magnetic-tile", "severstal")
+FORMATS = ("coco", "folder", "labelme", "magnetic-tile", "severstal", "voc")
 AUTO = "auto"
 GROUPS = "groups.csv"  # in the folder of the data, unless another table or a pattern is given
 
@@ -28,6 +29,7 @@ def open_dataset(
     groups: Path | None = None,
     skip_bad: bool = False,
     channels: int | None = None,
+    range: tuple[float, float] | None = None,
 ) -> DefectDataset:
     """Open a data set by the name of its layout.
 
@@ -39,6 +41,7 @@ def open_dataset(
         groups: a CSV with the columns `file` and `group`; for "magnetic-tile" `class`, `file` and `group`.
         skip_bad: read every image and mask once, leave out those that cannot be read, and list them in `skipped`.
         channels: 1 or 3; None takes what the layout has, or looks at some images.
+        range: the values of images of more than 8 bits that become 0 and 255, such as (0, 4095); None refuses them.
 
     Raises:
         DataError: naming the file that cannot be read.
@@ -53,6 +56,8 @@ def open_dataset(
         groups = root / GROUPS
     if channels not in (None, 1, 3):
         raise DataError(f"channels must be 1 (gray) or 3 (RGB), got {channels}")
+    if range is not None and not -1e9 < range[0] < range[1] < 1e9:
+        raise DataError(f"the range must be two numbers, the smaller first, got {range[0]:g} {range[1]:g}")
     dataset: DefectDataset
     if name == "magnetic-tile":
         if group_pattern is not None:
@@ -62,10 +67,13 @@ def open_dataset(
         dataset = SeverstalDataset(root, group_pattern, channels or 1, groups=groups, skip_bad=skip_bad)
     elif name == "labelme":
         dataset = LabelmeDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
+    elif name == "voc":
+        dataset = VocDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
     elif name == "coco":
         dataset = CocoDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
     else:
         dataset = FolderDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
+    dataset.value_range = None if range is None else (range[0], range[1])
     if skip_bad:
         dataset.check(skip_bad=True)
     return dataset
@@ -93,6 +101,13 @@ def add_data_arguments(parser: argparse.ArgumentParser, positional: bool = False
     )
     group.add_argument("--group-pattern", help="or a regular expression for the group in a file's name")
     group.add_argument("--channels", type=int, choices=(1, 3), help="gray or RGB; default: what the images are")
+    group.add_argument(
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("BLACK", "WHITE"),
+        help="of images of more than 8 bits: the values that become 0 and 255, such as 0 4095 for 12 bits",
+    )
     group.add_argument("--skip-bad", action="store_true", help="leave out, and list, what cannot be read")
     group.add_argument("--source", help="where the data comes from, for the model card")
     group.add_argument("--licence", help="of the data, for the model card")
@@ -112,6 +127,7 @@ def dataset_from_arguments(arguments: argparse.Namespace) -> DefectDataset:
         groups=arguments.groups,
         skip_bad=arguments.skip_bad,
         channels=arguments.channels,
+        range=None if arguments.range is None else tuple(arguments.range),
     )
     for problem in dataset.skipped:
         sys.stderr.write(f"skipped {problem}\n")
