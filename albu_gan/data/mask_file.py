@@ -102,7 +102,7 @@ def _from_values(path: Path, values: np.ndarray, table: ClassTable, void: bool) 
     if void:
         unknown &= values != VOID
     if not unknown.any():
-        return values.astype(np.uint8)
+        return np.asarray(values, np.uint8)
     y, x = np.unravel_index(int(np.argmax(unknown)), values.shape)
     found = np.unique(values[unknown]).tolist()
     if len(found) >= MANY:
@@ -141,7 +141,7 @@ def _from_colours(
         remedy = _smoothed(count, "colours") if count >= MANY else f"add it to {table.path.name}, or correct the mask"
         colour = tuple(int(level) for level in pixels[y, x])
         raise DataError(f"{path}: the colour {colour} at row {y}, column {x} has no class in {table.path}; {remedy}")
-    return mask
+    return np.asarray(mask)
 
 
 def _from_free_colours(path: Path, pixels: np.ndarray, table: ClassTable) -> tuple[np.ndarray, Code]:
