@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from albu_gan.data import DataError, LabelmeDataset, MagneticTileDataset, Record
-from training.datasets import Split, split_by_group
+from training.datasets import Split, k_folds, split_by_group
 
 quick = settings(max_examples=25, deadline=None)
 TILE_CLASSES = ("blowhole", "break", "crack", "fray", "uneven")
@@ -149,12 +149,13 @@ def test_a_pattern_that_gives_no_group_is_refused(labelme: Path, pattern: str, s
         ("", r"part2_a\.json:1: not JSON"),
         ("[1, 2]", r"part2_a\.json: no list 'shapes'"),
         ('{"shapes": {}}', r"part2_a\.json: no list 'shapes'"),
-        (json.dumps({"shapes": [polygon("pit"), 3]}), "shape 1 is no polygon"),
-        (json.dumps({"shapes": [polygon("pit", shape_type="line")]}), "shape 0 is no polygon"),
-        (json.dumps({"shapes": [polygon("")]}), "shape 0 needs a label"),
-        (json.dumps({"shapes": [{"points": SQUARE}]}), "shape 0 needs a label"),
-        (json.dumps({"shapes": [{**polygon("pit"), "label": 7}]}), "shape 0 needs a label"),
-        (json.dumps({"shapes": [polygon("pit", SQUARE[:2])]}), "shape 0 needs a label and at least three points"),
+        (json.dumps({"shapes": [polygon("pit"), 3]}), "shape 1 is 'int'; those that can become masks"),
+        (json.dumps({"shapes": [polygon("pit", shape_type="cuboid")]}), "shape 0 is 'cuboid'; those that can"),
+        (json.dumps({"shapes": [polygon("pit", shape_type="line")]}), "a line, needs a label and two ends"),
+        (json.dumps({"shapes": [polygon("")]}), "shape 0, a polygon, needs a label"),
+        (json.dumps({"shapes": [{"points": SQUARE}]}), "shape 0, a polygon, needs a label"),
+        (json.dumps({"shapes": [{**polygon("pit"), "label": 7}]}), "shape 0, a polygon, needs a label"),
+        (json.dumps({"shapes": [polygon("pit", SQUARE[:2])]}), "needs a label and at least three points"),
         (json.dumps({"shapes": [polygon("pit", None)]}), "three points"),
         (json.dumps({"shapes": [polygon("pit", [[1, 2], [3], [4, 5]])]}), "three points"),
         (json.dumps({"shapes": [polygon("pit", [[1, 2], [3, "x"], [4, 5]])]}), "three points"),
@@ -336,12 +337,25 @@ def test_many_classes_of_two_groups_each_can_be_split() -> None:
     assert split == split_by_group(records, [f"c{c}" for c in range(40)], 0.67, 0)
 
 
-def test_a_class_in_a_single_group_is_refused_by_name() -> None:
+def test_a_class_in_a_single_group_is_in_training_alone_with_a_warning() -> None:
     records = make_records([("a", frozenset({0})), ("b", frozenset({0})), ("a", frozenset({1})), ("a", frozenset({1}))])
-    with pytest.raises(DataError, match=r"class 'pit' is in 1 group\(s\); .* at least two"):
-        split_by_group(records, ("scratch", "pit"), 0.5, 0)
-    with pytest.raises(DataError, match=r"class 'dent' is in 0 group\(s\)"):
-        split_by_group(records[:2], ("scratch", "dent"), 0.5, 0)
+    for seed in range(5):
+        with pytest.warns(UserWarning, match="class 'pit' is in one group, 'a': it is in training"):
+            assert split_by_group(records, ("scratch", "pit"), 0.5, seed) == Split(("a",), ("b",))
+    with pytest.raises(DataError, match=r"all images are in one group, 'a'"):
+        split_by_group(records[:1], ("scratch",), 0.5, 0)
+
+
+def test_a_class_that_no_image_shows_does_not_stop_a_split_or_folds() -> None:
+    records = make_records([(f"g{i}", frozenset({0} if i % 2 else {2})) for i in range(8)])
+    with pytest.warns(UserWarning, match="no image shows dent"):
+        split = split_by_group(records, ("scratch", "dent", "pit"), 0.5, 0, 0.2)
+    assert split.train and split.held_out and split.validation
+    with pytest.warns(UserWarning, match="no image shows dent"):
+        folds = k_folds(records, ("scratch", "dent", "pit"), 3, 0)
+    for fold in folds:
+        for side in ("train", "held_out"):
+            assert {c for r in fold.select(records, side) for c in r.classes} == {0, 2}
 
 
 def test_classes_that_no_division_can_separate_are_refused() -> None:

@@ -29,7 +29,7 @@ from albu_gan.data import (
     open_dataset,
 )
 from albu_gan.data.images import decode_image, image_size
-from albu_gan.data.labelme import draw_shape
+from albu_gan.data.labelme_shapes import draw_shapes
 from albu_gan.data.rle import decode_counts, decode_pairs
 
 quick = settings(max_examples=50, deadline=None)
@@ -252,9 +252,8 @@ def test_what_is_wrong_with_a_folder_is_named(folder: Path, change: Any, said: s
 
 
 def test_a_mask_of_0_and_255_gets_its_remedy(folder: Path) -> None:
-    (folder / "classes.txt").write_text("pit")
     Image.fromarray(box_mask(2, 3, 5, 6, 255)).save(folder / "masks" / "a_1.png")
-    with pytest.raises(DataError, match=r"value 255 at row 2, column 3 .* write 1 instead of 255"):
+    with pytest.raises(DataError, match=r"value 255 at row 2, column 3 .* does not say which; write 1 for pit, 2 for "):
         FolderDataset(folder)
 
 
@@ -351,7 +350,7 @@ def change_annotation(number: int, **values: Any) -> Any:
         (lambda c: c["images"][1].update(id=5), "image 1 .* the id or the name of another"),
         (lambda c: c["images"][0].update(file_name="d.png"), r"image d\.png is not there; looked in"),
         (lambda c: c["categories"][0].update(name=None), "category 0 needs a name"),
-        (lambda c: c["categories"][0].update(id=7), "category 1 .* the id or the name of another"),
+        (lambda c: c["categories"][0].update(id=7), "category 1 .* the id of another"),
         (change_annotation(1, image_id=77), r"annotation 1 \(id 2\): no image has the id 77"),
         (change_annotation(1, image_id=[1]), r"annotation 1 \(id 2\): no image has the id \[1\]"),
         (change_annotation(1, category_id=8), r"annotation 1 \(id 2\): no category has the id 8"),
@@ -404,18 +403,11 @@ def test_a_coco_file_that_is_no_json_is_named(coco: Path, text: str) -> None:
 # Labelme
 
 
-def test_labelme_rectangles_and_circles_are_drawn() -> None:
-    mask = np.zeros((20, 30), np.uint8)
-    draw_shape(mask, {"shape_type": "rectangle", "points": [[9, 12], [2, 3]]}, 1)
-    np.testing.assert_array_equal(mask, box_mask(3, 2, 10, 8))
-    other = np.zeros((20, 30), np.uint8)
-    draw_shape(other, {"shape_type": "rectangle", "points": [[2, 3], [9, 3], [9, 12], [2, 12]]}, 1)
-    np.testing.assert_array_equal(mask, other)
-    rows, columns = np.mgrid[:20, :30]
-    for x, y, radius in ((10, 8, 5), (10.5, 8.2, 3.3), (1, 1, 6), (29, 19, 4), (-2, 5, 4), (-50, -50, 3), (15, 10, 99)):
-        mask[:] = 0
-        draw_shape(mask, {"shape_type": "circle", "points": [[x, y], [x + radius, y]]}, 7)
-        np.testing.assert_array_equal(mask, np.where((rows - y) ** 2 + (columns - x) ** 2 <= radius**2, 7, 0))
+def test_labelme_rectangles_may_have_two_corners_or_four() -> None:
+    shapes = [{"shape_type": "rectangle", "points": [[9, 12], [2, 3]]}]
+    np.testing.assert_array_equal(draw_shapes(shapes, [1], (20, 30)), box_mask(3, 2, 10, 8))
+    shapes = [{"shape_type": "rectangle", "points": [[2, 3], [9, 3], [9, 12], [2, 12]]}]
+    np.testing.assert_array_equal(draw_shapes(shapes, [1], (20, 30)), box_mask(3, 2, 10, 8))
 
 
 def write_labelme(root: Path, name: str, shapes: list[Any], **more: Any) -> None:
@@ -437,7 +429,7 @@ def test_labels_of_an_image_of_another_size_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "said"),
     [
-        ({"shape_type": "line", "points": [[1, 2], [3, 4]]}, "shape 0 is no polygon, rectangle or circle but 'line'"),
+        ({"shape_type": "cuboid", "points": [[1, 2]] * 8}, "shape 0 is 'cuboid'; those that can become masks are poly"),
         ({"shape_type": "circle", "points": [[1, 2]]}, "needs a label and its centre"),
         ({"shape_type": "rectangle", "points": [[1, 2], [3, 4], [5, 6]]}, "needs a label and two opposite corners"),
     ],

@@ -231,9 +231,10 @@ def test_a_checkpoint_of_other_networks_is_a_clear_error(
     assert (finished["pairs"] / "config.json").read_bytes() == settings
 
 
-def test_a_class_in_one_group_only_is_a_clear_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    said = refused(capfd, arguments(write_labelme(tmp_path / "data", 1), tmp_path / "run", "--masks-only"))
-    assert "class 'pit' is in 1 group(s)" in said
+def test_data_of_one_group_is_a_clear_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    data = write_labelme(tmp_path / "data", 1)
+    said = refused(capfd, arguments(data, tmp_path / "run", "--masks-only", "--group-pattern", "."))
+    assert "all images are in one group" in said
     assert not (tmp_path / "run").exists()
 
 

@@ -320,10 +320,10 @@ def refused(capfd: pytest.CaptureFixture[str], command: list[str]) -> str:
     return last
 
 
-def test_a_class_in_one_group_only_is_a_clear_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_data_of_one_group_is_a_clear_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = write_labelme(tmp_path / "data", groups_of_pits=1)
-    said = refused(capfd, arguments(data, tmp_path / "run"))
-    assert "class 'pit' is in 1 group(s)" in said and "needs at least two" in said
+    said = refused(capfd, arguments(data, tmp_path / "run", "--group-pattern", "."))
+    assert "all images are in one group" in said and "needs at least two" in said
     assert not (tmp_path / "run").exists()
 
 

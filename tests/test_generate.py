@@ -547,7 +547,7 @@ MISTAKES: list[tuple[Callable[[Path], list[str]], list[str]]] = [
     (deep, ["deep.png", "uint16", "8 bits"]),
     (huge, ["huge.png", "30000 x 30000", "900 megapixels", "--max-megapixels 900"]),
     (large, ["part.png", "more than 0.001", "--max-megapixels"]),
-    (empty, ["no images (.bmp, .jpeg, .jpg, .png, .tif, .tiff)"]),
+    (empty, ["no images (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"]),
     (missing, ["images: no such folder"]),
     (strangers, ["'thesis.docx'", "nothing is overwritten", "choose an empty folder"]),
     (file_in_the_way, ["out: is in the way", "--out"]),

@@ -50,6 +50,9 @@ from albu_gan.data.severstal import (
     SeverstalDataset,
 )
 from albu_gan.data.split_side import SIDES, read_side, read_sides
+from albu_gan.data.voc import (
+    VocDataset,
+)
 from albu_gan.data.yolo import (
     YoloDataset,
 )
@@ -70,6 +73,7 @@ __all__ = [
     "Record",
     "SIDES",
     "SeverstalDataset",
+    "VocDataset",
     "YoloDataset",
     "add_data_arguments",
     "check_header",

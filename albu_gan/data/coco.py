@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as mask_api
 
+from albu_gan.data.coco_segmentation import check_segmentation, decode_segmentation
 from albu_gan.data.errors import DataError, Problems
 from albu_gan.data.groups import Groups
-from albu_gan.data.images import detect_channels
+from albu_gan.data.images import detect_channels, is_left_behind
+from albu_gan.data.json_file import read_json
 from albu_gan.data.record import DefectDataset, Record
-from albu_gan.data.rle import decode_counts
 
 # Where the usual tools put the file; the first row that matches anything counts.
 PLACES = (
@@ -59,7 +58,7 @@ class CocoDataset(DefectDataset):
         skip_bad: bool = False,
     ) -> None:
         self.path = find_annotations(root)
-        content = _read_json(self.path)
+        content = _read_coco(self.path)
         problems = Problems(skip_bad)
         files = self._images(content["images"])
         folders = _image_folders(self.path)
@@ -81,7 +80,7 @@ class CocoDataset(DefectDataset):
                 problems.report(f"{self.path}: {place}: no image has the id {annotation.get('image_id')!r}")
                 continue
             try:
-                _check_segmentation(annotation.get("segmentation"))
+                check_segmentation(annotation.get("segmentation"))
                 if category_id not in index_of:
                     raise ValueError(f"no category has the id {annotation.get('category_id')!r}")
             except ValueError as err:
@@ -126,10 +125,17 @@ class CocoDataset(DefectDataset):
             key, name = category.get("id"), category.get("name")
             if not isinstance(key, int) or not isinstance(name, str) or not name:
                 raise DataError(f"{self.path}: category {number} needs a name and a whole number as id")
-            if key in names or name in names.values():
-                raise DataError(f"{self.path}: category {number} ({name}) has the id or the name of another one")
+            if key in names:
+                raise DataError(f"{self.path}: category {number} ({name}) has the id of another one")
             names[key] = name
         used = sorted(names.keys() & {_identity(annotation, "category_id") for annotation in content["annotations"]})
+        for key in used:
+            twin = next(other for other in used if names[other] == names[key])
+            if twin != key:  # one that has no annotation, such as the root of Roboflow's export, does no harm
+                raise DataError(
+                    f"{self.path}: the categories {twin} and {key} are both called {names[key]!r} and both have "
+                    "annotations; give one of them another name, or join them"
+                )
         if len(used) > 255:
             raise DataError(f"{self.path}: {len(used)} categories; a mask can hold 255")
         return names, used
@@ -150,46 +156,6 @@ class CocoDataset(DefectDataset):
         return mask
 
 
-def decode_segmentation(segmentation: list[Any] | dict[str, Any], size_hw: tuple[int, int]) -> np.ndarray:
-    """Decode the `segmentation` of an annotation.
-
-    Args:
-        segmentation: polygons, each a flat list of x and y, or a dict of `size` and `counts`.
-        size_hw: of the image.
-
-    Returns:
-        (H, W) bool.
-
-    Raises:
-        ValueError: if a code does not fit the image.
-    """
-    if isinstance(segmentation, dict):
-        if list(segmentation["size"]) != list(size_hw):
-            raise ValueError(f"the code is for {segmentation['size']} pixels, the image has {list(size_hw)}")
-        return decode_counts(segmentation["counts"], size_hw)
-    polygons = [[float(value) for value in polygon] for polygon in segmentation]
-    code = mask_api.merge(mask_api.frPyObjects(polygons, *size_hw))
-    return decode_counts(code["counts"].decode("ascii"), size_hw)
-
-
-def _check_segmentation(segmentation: object) -> None:
-    """Raise ValueError unless this has the form of polygons or a run-length code."""
-    if isinstance(segmentation, dict):
-        size, counts = segmentation.get("size"), segmentation.get("counts")
-        if not (isinstance(size, list) and len(size) == 2 and isinstance(counts, list | str)):
-            raise ValueError("a run-length code needs 'size' and 'counts'")
-        return
-    if not isinstance(segmentation, list) or not segmentation:
-        raise ValueError("no segmentation; a box alone makes no mask, export polygons or run-length codes")
-    for polygon in segmentation:
-        try:
-            values = np.asarray(polygon, np.float64)
-        except (TypeError, ValueError) as err:
-            raise ValueError("a polygon is a flat list of numbers: x, y, x, y, ...") from err
-        if values.ndim != 1 or len(values) < 6 or len(values) % 2 or not (np.abs(values) < 1e5).all():
-            raise ValueError("a polygon needs at least three points: a flat list of x, y, x, y, ...")
-
-
 def _identity(entry: dict[str, Any], key: str) -> int | str | None:
     """Return an id, or None where it is none."""
     value = entry.get(key)
@@ -207,7 +173,8 @@ def find_annotations(root: Path) -> Path:
     if not root.is_dir():
         raise DataError(f"{root}: no such file or folder; give the folder of the images and their JSON, or the JSON")
     for patterns in PLACES:
-        found = sorted({path for pattern in patterns for path in root.glob(pattern)})
+        matches = {path for pattern in patterns for path in root.glob(pattern)}
+        found = sorted(path for path in matches if not is_left_behind(path, root))
         if len(found) > 1:
             shown = ", ".join(str(path.relative_to(root)) for path in found[:8])
             raise DataError(
@@ -218,20 +185,14 @@ def find_annotations(root: Path) -> Path:
     raise DataError(f"{root}: no annotations.json, _annotations.coco.json, instances_*.json or annotations/*.json")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as err:
-        raise DataError(f"{path}:{err.lineno}: not JSON ({err.msg}); export it again") from err
-    except UnicodeDecodeError as err:
-        raise DataError(f"{path}: not text in UTF-8 ({err.reason}); export it again") from err
-    except OSError as err:
-        raise DataError(f"{path}: cannot be read ({err.strerror})") from err
+def _read_coco(path: Path) -> dict[str, Any]:
+    content = read_json(path)
     for key in ("images", "annotations", "categories"):
         entries = content.get(key) if isinstance(content, dict) else None
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise DataError(f"{path}: no list {key!r} of objects; this is no COCO instance file")
-    return dict(content)
+    assert isinstance(content, dict)
+    return content
 
 
 def _image_folders(path: Path) -> list[Path]:

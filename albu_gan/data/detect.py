@@ -9,8 +9,11 @@ from pathlib import Path
 
 from albu_gan.data.cvat import cvat_files
 from albu_gan.data.errors import DataError
+from albu_gan.data.images import find_files
 from albu_gan.data.label_studio import looks_exported
+from albu_gan.data.labelme_files import label_folders
 from albu_gan.data.mvtec import is_object, objects_in
+from albu_gan.data.voc import MASK_FOLDERS
 from albu_gan.data.yolo_yaml import yaml_files
 
 PROBED = 5  # JSON files that are looked into
@@ -43,6 +46,7 @@ SIGNS = {
     "yolo": "a data.yaml with names and train",
     "cvat": "an XML with <annotations> and <image>",
     "label-studio": "a JSON list of tasks with annotations",
+    "voc": "JPEGImages/ and SegmentationClass/",
 }
 
 
@@ -59,7 +63,8 @@ def _hint(root: Path) -> str:
 
 
 def _is_folder(root: Path) -> bool:
-    return (root / "images").is_dir() and (root / "masks").is_dir() and (root / "classes.txt").is_file()
+    tables = ("classes.txt", "labelmap.txt")
+    return all((root / name).is_dir() for name in ("images", "masks")) and any((root / n).is_file() for n in tables)
 
 
 def _is_severstal(root: Path) -> bool:
@@ -78,8 +83,9 @@ def _is_coco(root: Path) -> bool:
 
 
 def _is_labelme(root: Path) -> bool:
-    folders = [folder for folder in (root, *(root / name for name in ("labels", "label"))) if folder.is_dir()]
-    return any(_has(path, ("shapes",)) for folder in folders for path in _some(folder.glob("*.json")))
+    return any(
+        _has(path, ("shapes",)) for folder in label_folders(root) for path in _some(find_files(folder, {".json"}))
+    )
 
 
 def _is_mvtec(root: Path) -> bool:
@@ -133,4 +139,5 @@ LAYOUTS: dict[str, Callable[[Path], bool]] = {
     "yolo": _is_yolo,
     "cvat": lambda root: bool(cvat_files(root)),
     "label-studio": _is_label_studio,
+    "voc": lambda root: any((root / name).is_dir() for name in MASK_FOLDERS),
 }

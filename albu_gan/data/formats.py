@@ -18,9 +18,10 @@ from albu_gan.data.magnetic_tile import MagneticTileDataset
 from albu_gan.data.mvtec import MvtecDataset
 from albu_gan.data.record import DefectDataset
 from albu_gan.data.severstal import SeverstalDataset
+from albu_gan.data.voc import VocDataset
 from albu_gan.data.yolo import YoloDataset
 
-FORMATS = ("coco", "cvat", "folder", "label-studio", "labelme", "magnetic-tile", "mvtec", "severstal", "yolo")
+FORMATS = ("coco", "cvat", "folder", "label-studio", "labelme", "magnetic-tile", "mvtec", "severstal", "voc", "yolo")
 AUTO = "auto"
 GROUPS = "groups.csv"  # in the folder of the data, unless another table or a pattern is given
 
@@ -34,6 +35,7 @@ def open_dataset(
     skip_bad: bool = False,
     channels: int | None = None,
     line_width: float = LINE_WIDTH,
+    range: tuple[float, float] | None = None,
 ) -> DefectDataset:
     """Open a data set by the name of its layout.
 
@@ -46,6 +48,7 @@ def open_dataset(
         skip_bad: read every image and mask once, leave out those that cannot be read, and list them in `skipped`.
         channels: 1 or 3; None takes what the layout has, or looks at some images.
         line_width: of CVAT's polylines without an attribute `width`, in pixels.
+        range: the values of images of more than 8 bits that become 0 and 255, such as (0, 4095); None refuses them.
 
     Raises:
         DataError: naming the file that cannot be read.
@@ -62,6 +65,8 @@ def open_dataset(
         raise DataError(f"line_width must be a number of pixels from 1 on, got {line_width:g}")
     if channels not in (None, 1, 3):
         raise DataError(f"channels must be 1 (gray) or 3 (RGB), got {channels}")
+    if range is not None and not -1e9 < range[0] < range[1] < 1e9:
+        raise DataError(f"the range must be two numbers, the smaller first, got {range[0]:g} {range[1]:g}")
     dataset: DefectDataset
     if name == "magnetic-tile":
         if group_pattern is not None:
@@ -71,6 +76,8 @@ def open_dataset(
         dataset = SeverstalDataset(root, group_pattern, channels or 1, groups=groups, skip_bad=skip_bad)
     elif name == "labelme":
         dataset = LabelmeDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
+    elif name == "voc":
+        dataset = VocDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
     elif name == "coco":
         dataset = CocoDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
     elif name == "mvtec":
@@ -83,6 +90,7 @@ def open_dataset(
         dataset = CvatDataset(root, group_pattern, channels, groups=groups, line_width=line_width, skip_bad=skip_bad)
     else:
         dataset = FolderDataset(root, group_pattern, channels, groups=groups, skip_bad=skip_bad)
+    dataset.value_range = None if range is None else (range[0], range[1])
     if skip_bad:
         dataset.check(skip_bad=True)
     return dataset
@@ -113,6 +121,13 @@ def add_data_arguments(parser: argparse.ArgumentParser, positional: bool = False
     group.add_argument(
         "--line-width", type=float, default=LINE_WIDTH, help="of CVAT's polylines, in pixels; default: 1"
     )
+    group.add_argument(
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("BLACK", "WHITE"),
+        help="of images of more than 8 bits: the values that become 0 and 255, such as 0 4095 for 12 bits",
+    )
     group.add_argument("--skip-bad", action="store_true", help="leave out, and list, what cannot be read")
     group.add_argument("--source", help="where the data comes from, for the model card")
     group.add_argument("--licence", help="of the data, for the model card")
@@ -134,6 +149,7 @@ def dataset_from_arguments(arguments: argparse.Namespace) -> DefectDataset:
         skip_bad=arguments.skip_bad,
         channels=arguments.channels,
         line_width=arguments.line_width,
+        range=None if arguments.range is None else tuple(arguments.range),
     )
     for problem in dataset.skipped:
         sys.stderr.write(f"skipped {problem}\n")

@@ -44,6 +44,9 @@ class DefectDataset(ABC):
         source: where the data comes from and how to cite it.
         dataset_id: as the Hub names it, `org/name`, or a word that names a well-known one; None for a format only.
         records: one an image.
+        value_range: the values of images of more than 8 bits that become 0 and 255; None refuses such images.
+        unsure: names of images with pixels that are marked as neither clean nor a class; in masks these are 0, but the
+            images are no clean backgrounds.
         skipped: what was left out because it could not be read, one "file:line: why" each.
         notes: what else a person should know of how the data was read: what was ignored, guessed or left out, and why.
     """
@@ -54,6 +57,8 @@ class DefectDataset(ABC):
     source: str
     dataset_id: str | None = None
     records: list[Record]
+    value_range: tuple[float, float] | None = None
+    unsure: frozenset[str] = frozenset()
     skipped: Sequence[str] = ()
     notes: Sequence[str] = ()
 
@@ -65,9 +70,9 @@ class DefectDataset(ABC):
         """Return the (H, W, C) uint8 image, RGB order.
 
         Raises:
-            DataError: naming the file, if it is missing, cut short or no image.
+            DataError: naming the file, if it is missing, cut short, no image, or has more than 8 bits and no range.
         """
-        return decode_image(record.image_path, self.channels)
+        return decode_image(record.image_path, self.channels, self.value_range)
 
     def read(self, record: Record) -> tuple[np.ndarray, np.ndarray]:
         """Return image (H, W, C) uint8 and mask (H, W) uint8."""
@@ -90,7 +95,7 @@ class DefectDataset(ABC):
 
     def clean_records(self, records: list[Record]) -> list[Record]:
         """Return those records that can serve as clean backgrounds."""
-        return [record for record in records if not record.classes]
+        return [record for record in records if not record.classes and record.name not in self.unsure]
 
     def background_region(self, image: np.ndarray) -> np.ndarray | None:
         """Return where a background window may be cut.

@@ -15,6 +15,7 @@ from albu_gan.data.record import DefectDataset, Record
 from albu_gan.data.rle import decode_pairs, read_pairs
 
 LAYOUTS = (("ImageId", "ClassId", "EncodedPixels"), ("ImageId_ClassId", "EncodedPixels"))
+SIZE_HW = (256, 1600)  # of the competition's images
 Rows = dict[str, dict[int, tuple[int, str]]]  # image, class index: line and code
 
 
@@ -22,7 +23,8 @@ class SeverstalDataset(DefectDataset):
     """Gray images of steel strips, four classes of defect; an image without a row is clean.
 
     Both published layouts of the table are read: `ImageId,ClassId,EncodedPixels`, and `ImageId_ClassId,EncodedPixels`
-    with rows such as `name.jpg_1` whose code may be empty. The competition does not say which images show one strip, so
+    with rows such as `name.jpg_1` whose code may be empty. Classes may be written `1.0`, as pandas does, and a row may
+    have the name of a clean image alone. The competition does not say which images show one strip, so
     every image is a group of its own unless groups are given.
 
     Args:
@@ -87,7 +89,7 @@ class SeverstalDataset(DefectDataset):
         size_hw = image_size(path)
         for line, code in self.rows[path.name].values():
             try:
-                read_pairs(code, size_hw)
+                _check_height(read_pairs(code, size_hw)[0], size_hw)
             except ValueError as err:
                 raise self._wrong_row(line, path, err) from err
 
@@ -98,14 +100,29 @@ class SeverstalDataset(DefectDataset):
         return bright_region(image)
 
 
+def _check_height(starts: np.ndarray, size_hw: tuple[int, int]) -> None:
+    """Raise ValueError if the runs are those of a whole image of the competition, but the image is a resized one.
+
+    The runs of a defect lie in columns side by side, so most begin as far apart as the coded image is high.
+    """
+    gaps = np.diff(np.sort(starts))
+    if size_hw[0] != SIZE_HW[0] and gaps.size and abs(float(np.median(gaps)) - SIZE_HW[0]) < 4:
+        raise ValueError(
+            f"the runs are for {SIZE_HW[0]} x {SIZE_HW[1]} pixels, but the image has {size_hw[0]} x {size_hw[1]}; use "
+            "the images that were labelled, or code the masks of these"
+        )
+
+
 def _read_rows(path: Path, num_classes: int, problems: Problems) -> tuple[Rows, set[str]]:
     """Return the codes of each image, and the images with a row that cannot be understood."""
     layout = LAYOUTS[1] if "ImageId_ClassId" in read_header(path) else LAYOUTS[0]
     rows: Rows = {}
     bad: set[str] = set()
-    for line, row in read_table(path, layout, optional=("EncodedPixels",)):
+    for line, row in read_table(path, layout, optional=("EncodedPixels", "ClassId")):
         if layout == LAYOUTS[0]:
-            name, number = row["ImageId"], row["ClassId"]
+            name, number = row["ImageId"], row["ClassId"].strip().removesuffix(".0")
+            if not number and not row["EncodedPixels"].strip():
+                continue  # a clean image
         else:
             name, _, number = row["ImageId_ClassId"].rpartition("_")
         if number not in {str(n) for n in range(1, num_classes + 1)}:

@@ -45,6 +45,7 @@ def add_generate(commands: Any) -> None:
     parser.add_argument("--regions", type=Path, help="folder of PNG masks named like the images: where defects may go")
     parser.add_argument("--ext", choices=EXTENSIONS, default="png", help="of the images; jpg changes every pixel")
     parser.add_argument("--max-megapixels", type=float, default=MAX_MEGAPIXELS, help="a larger image is an error")
+    parser.add_argument("--skip-bad", action="store_true", help="read all images first; leave out, and list, bad ones")
     parser.add_argument("--device", default="cpu")
     add_backend(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a data set that has other settings")
@@ -88,6 +89,7 @@ def run_generate(arguments: argparse.Namespace) -> None:
         regions=arguments.regions,
         ext=arguments.ext,
         max_megapixels=arguments.max_megapixels,
+        skip_bad=arguments.skip_bad,
         device=arguments.device,
         backend=arguments.backend,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -18,7 +19,7 @@ from tqdm import tqdm
 
 from albu_gan.data import check_header
 from albu_gan.generate.folder import OutputFolder, reporting_full_disks
-from albu_gan.generate.images import find_regions, list_images
+from albu_gan.generate.images import find_regions, list_images, readable
 from albu_gan.generate.sample import SampleMaker
 from albu_gan.generate.settings import GenerateError, GenerateSettings
 from albu_gan.generate.share import Share
@@ -55,7 +56,7 @@ def generate(
     if workers < 1:
         raise GenerateError(f"--workers must be at least 1, got {workers}")
     share = share or Share()
-    maker = _make_maker(settings)
+    maker = _make_maker(settings, progress)
     out = OutputFolder(settings.out)
     class_names = maker.folder.config.class_names
     mine = share.of(settings.count)
@@ -71,7 +72,7 @@ def generate(
         return _finish(out, class_names, settings.count)
 
 
-def _make_maker(settings: GenerateSettings) -> SampleMaker:
+def _make_maker(settings: GenerateSettings, progress: bool) -> SampleMaker:
     """Look at everything that is cheap to look at before anything is written."""
     out, images_root = settings.out.resolve(), settings.images.resolve()
     if out == images_root or out in images_root.parents:
@@ -81,6 +82,10 @@ def _make_maker(settings: GenerateSettings) -> SampleMaker:
         )
     folder = find_weights(settings.weights)
     images = list_images(settings.images, settings.out)
+    if settings.skip_bad:
+        images, problems = readable(images, settings.max_megapixels, progress)
+        for problem in problems:
+            sys.stderr.write(f"skipped {problem}\n")
     regions = find_regions(settings.regions, settings.images, images) if settings.regions is not None else []
     maker = SampleMaker(settings, folder, settings.to_record(folder, images, regions), images, regions)
     try:

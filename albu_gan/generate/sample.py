@@ -101,7 +101,10 @@ class SampleMaker:
         """Paint an image; None if there are too few defects that fit and can be seen."""
         path = self.images[source]
         check_header(path, self.settings.max_megapixels)
-        image = read_image(path)
+        try:
+            image = read_image(path)
+        except ValueError as err:
+            raise ValueError(f"{err}, or leave out such images with --skip-bad") from err
         height, width = image.shape[:2]
         mask = np.zeros((height, width), np.uint8)
         data = {"image": image, "mask": mask}

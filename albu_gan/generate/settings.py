@@ -38,6 +38,7 @@ class GenerateSettings:
         regions: folder of masks named like the images, nonzero where defects may go; None for everywhere.
         ext: format of the images that are written: "png", "bmp" and "tif" keep every pixel, "jpg" does not.
         max_megapixels: an image larger than this is an error, in millions of pixels.
+        skip_bad: leave out images that cannot be read; without it they are errors.
         device: torch device of the network.
         backend: "torch" or "onnx".
     """
@@ -56,6 +57,7 @@ class GenerateSettings:
     regions: Path | None = None
     ext: str = "png"
     max_megapixels: float = MAX_MEGAPIXELS
+    skip_bad: bool = False
     device: str = "cpu"
     backend: str = "torch"
 

@@ -91,7 +91,7 @@ def _bank_sheet(painter: DefectInpainter, images: Sequence[np.ndarray] | None, s
 def contact_sheet(
     painters: Sequence[DefectInpainter], images: Sequence[np.ndarray] | None = None, seed: int = 0
 ) -> np.ndarray:
-    """Paint one defect of each class of each painter (three of one that knows a single class) into the images in turn.
+    """Paint one defect of each class that a painter has shapes of (three where it is one class) into images in turn.
 
     Args:
         painters: whose classes are shown.
@@ -105,13 +105,14 @@ def contact_sheet(
     rows: list[list[np.ndarray]] = []
     for painter in painters:
         generator = painter.folder.config.generator
-        count, gray = len(painter.class_names), generator is not None and generator.in_channels == 1
+        classes = [index for index, count in enumerate(painter.bank.counts()) if count]
+        gray = generator is not None and generator.in_channels == 1
         surfaces = sample_images(gray) if images is None else images
-        for index in range(max(count, MIN_ROWS)):
+        for index in range(max(len(classes), MIN_ROWS)):
             image = surfaces[len(rows) % len(surfaces)]
             if gray and image.ndim == 3:
                 image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            rows.append(_row(painter, index % count, image, rng))
+            rows.append(_row(painter, classes[index % len(classes)], image, rng))
     return grid(rows, CELL_HW, TITLES)
 
 

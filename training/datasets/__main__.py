@@ -1,4 +1,4 @@
-"""`python -m training.datasets`: statistics of a data set, and splits that leak nothing."""
+"""`python -m training.datasets`: statistics of a data set, what is likely wrong with it, splits that leak nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from albu_gan.data import DataError, DefectDataset, add_data_arguments, dataset_from_arguments
 from training.atomic import write_json
+from training.datasets.check import check_dataset, describe, print_findings
 from training.datasets.near_duplicates import Leak, NearDuplicates
 from training.datasets.plots import plot_statistics
 from training.datasets.split import SIDES, Split, k_folds, split_by_group
@@ -20,7 +21,7 @@ SHOWN_LEAKS = 10  # printed; all are in the file
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Flags of the two commands."""
+    """Flags of the three commands."""
     parser = argparse.ArgumentParser(prog="python -m training.datasets", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     split = commands.add_parser("split", help="divide the groups; writes split.json, or split-0.json ... for folds")
@@ -34,6 +35,11 @@ def build_parser() -> argparse.ArgumentParser:
     stats = commands.add_parser("stats", help="count images, polygons and areas; writes stats.json and plots")
     add_data_arguments(stats)
     stats.add_argument("--out", type=Path, required=True, help="folder for the files")
+    check = commands.add_parser(
+        "check", help="look for copies, near-duplicates across groups, labels of nothing, shifted labels, odd sizes"
+    )
+    add_data_arguments(check)
+    check.add_argument("--out", type=Path, help="folder for check.json, with all findings")
     return parser
 
 
@@ -41,9 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     arguments = build_parser().parse_args(argv)
     try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        if arguments.out is not None:
+            arguments.out.mkdir(parents=True, exist_ok=True)
         dataset = dataset_from_arguments(arguments)
-        (write_splits if arguments.command == "split" else write_statistics)(dataset, arguments)
+        {"split": write_splits, "stats": write_statistics, "check": write_check}[arguments.command](dataset, arguments)
     except (DataError, OSError) as err:
         print(f"error: {err}", file=sys.stderr)
         return 1
@@ -167,6 +174,16 @@ def write_statistics(dataset: DefectDataset, arguments: argparse.Namespace) -> N
         print()
     for path in (arguments.out / "stats.json", *plot_statistics(statistics, arguments.out)):
         print(path)
+
+
+def write_check(dataset: DefectDataset, arguments: argparse.Namespace) -> None:
+    """Look for what is likely to be wrong, print it, and write `check.json` if there is a folder for it."""
+    findings = check_dataset(dataset)
+    print_findings(findings, dataset)
+    if arguments.out is not None:
+        described = {"data": arguments.data.resolve().name, "format": arguments.format}
+        write_json(arguments.out / "check.json", {**described, **describe(findings, dataset)})
+        print(arguments.out / "check.json")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -76,7 +76,9 @@ class NearDuplicates:
             self.small.append(_shrink(gray, LONG_SIDE / max(gray.shape)))
             code = texture(cv2.resize(gray, (CODE_SIDE, CODE_SIDE), interpolation=cv2.INTER_AREA), CODE_SIGMA).ravel()
             codes.append(code - code.mean())
-        self.codes = _without_common(np.stack(codes)) if codes else np.zeros((0, CODE_SIDE**2), np.float32)
+        self.raw = np.stack(codes) if codes else np.zeros((0, CODE_SIDE**2), np.float32)
+        self.common = _Common(self.raw)
+        self.codes = self.common.removed_from(self.raw)
 
     def across(self, split: Split) -> list[Leak]:
         """Return the pairs of near-duplicates on different sides, most similar first."""
@@ -85,17 +87,17 @@ class NearDuplicates:
         found = []
         for sides in combinations(SIDES, 2):
             first, second = members[sides[0]], members[sides[1]]
-            pairs, strangers = self._candidates(first, second)
+            pairs, strangers = self.candidates(first, second)
             for i, j in tqdm(
                 pairs, desc="align images", unit="pair", leave=False, disable=None if self.progress else True
             ):
-                similarity = self._aligned(i, j)
-                if similarity >= CERTAIN or (similarity >= SAME and self._stands_out(i, j, similarity, strangers)):
+                similarity = self.aligned(i, j)
+                if similarity >= CERTAIN or (similarity >= SAME and self.stands_out(i, j, similarity, strangers)):
                     names = self.records[i].name, self.records[j].name
                     found.append(Leak(*names, sides, round(similarity, 3)))
         return sorted(found, key=lambda leak: (-leak.similarity, leak.first, leak.second))
 
-    def _candidates(self, first: list[int], second: list[int]) -> tuple[list[tuple[int, int]], dict[int, int]]:
+    def candidates(self, first: list[int], second: list[int]) -> tuple[list[tuple[int, int]], dict[int, int]]:
         """Return the pairs worth aligning, nearest of the other side both ways, and a stranger for each image."""
         pairs: set[tuple[int, int]] = set()
         strangers: dict[int, int] = {}
@@ -119,19 +121,20 @@ class NearDuplicates:
                             pairs.add(pair[::-1] if swapped else pair)
         return sorted(pairs), strangers
 
-    def _stands_out(self, i: int, j: int, similarity: float, strangers: dict[int, int]) -> bool:
+    def stands_out(self, i: int, j: int, similarity: float, strangers: Mapping[int, int]) -> bool:
         """Whether two images are more alike than either is to a stranger: by as much as alike images must be."""
         for image in (i, j):
             if image in strangers:
-                usual = max(0.0, self._aligned(image, strangers[image]))
+                usual = max(0.0, self.aligned(image, strangers[image]))
                 if similarity - usual < SAME * (1 - usual):
                     return False
         return True
 
-    def _aligned(self, i: int, j: int) -> float:
-        """Correlation of two images where the middle of the smaller one fits best in the other."""
+    def aligned(self, i: int, j: int, turn: int = 0) -> float:
+        """Correlation of two images, the second one turned, where the middle of the smaller fits best in the other."""
         scale = LONG_SIDE / max(self.sizes[i], self.sizes[j])  # both as large as they are beside each other
         first, second = (_shrink(self.small[k], scale * self.sizes[k] / LONG_SIDE) for k in (i, j))
+        second = turned(second, turn)
         if first.size > second.size:
             first, second = second, first
         height, width = (min(a, b) for a, b in zip(first.shape, second.shape, strict=True))
@@ -141,6 +144,11 @@ class NearDuplicates:
         if middle.std() < 1e-3:
             return 0.0
         return float(cv2.matchTemplate(texture(second, SIGMA), middle, cv2.TM_CCOEFF_NORMED).max())
+
+
+def turned(array: np.ndarray, turn: int) -> np.ndarray:
+    """Return an (H, W, ...) array turned by 90 degrees `turn % 4` times, from 4 on mirrored left to right before."""
+    return np.ascontiguousarray(np.rot90(array[:, ::-1] if turn >= 4 else array, turn % 4))
 
 
 def leaks(dataset: DefectDataset, split: Split, *, progress: bool = True) -> list[Leak]:
@@ -173,16 +181,29 @@ def texture(gray: np.ndarray, sigma: float) -> np.ndarray:
     return np.clip(level / contrast, -3, 3)
 
 
-def _without_common(codes: np.ndarray) -> np.ndarray:
-    """Take the mean and the first principal components out of (N, D) codes, and scale each to unit length."""
-    codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-3)
-    count = min(COMMON_MOST, int(len(codes) * COMMON_SHARE))
-    if count:  # of a few images, what is common cannot be told
-        codes = codes - codes.mean(axis=0)
-        sample = codes[np.linspace(0, len(codes) - 1, min(SAMPLE, len(codes))).astype(int)]
-        components = np.linalg.svd(sample, full_matrices=False)[2][:count]
-        codes -= codes @ components.T @ components
-    return codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-6)
+class _Common:
+    """What many (N, D) codes have in common: their mean and first principal components."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        self.mean = self.components = None
+        count = min(COMMON_MOST, int(len(codes) * COMMON_SHARE))
+        if count:  # of a few images, what is common cannot be told
+            codes = _to_unit_length(codes, 1e-3)
+            self.mean = codes.mean(axis=0)
+            sample = (codes - self.mean)[np.linspace(0, len(codes) - 1, min(SAMPLE, len(codes))).astype(int)]
+            self.components = np.linalg.svd(sample, full_matrices=False)[2][:count]
+
+    def removed_from(self, codes: np.ndarray) -> np.ndarray:
+        """Return codes without it, scaled to unit length."""
+        codes = _to_unit_length(codes, 1e-3)
+        if self.mean is not None and self.components is not None:
+            codes = codes - self.mean
+            codes -= codes @ self.components.T @ self.components
+        return _to_unit_length(codes, 1e-6)
+
+
+def _to_unit_length(codes: np.ndarray, least: float) -> np.ndarray:
+    return np.asarray(codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), least))
 
 
 def _shrink(gray: np.ndarray, scale: float) -> np.ndarray:

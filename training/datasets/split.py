@@ -45,7 +45,8 @@ def split_by_group(
 
     Of `TRIES` random divisions the one closest to the wanted fraction, class by class, is kept. A class of three groups
     or more keeps two for training, so that validation can have one. Validation is then taken from the training groups:
-    what is held out does not depend on it.
+    what is held out does not depend on it. A class of a single group is in training alone; one that no image shows does
+    not count.
 
     Args:
         records: all records of a data set.
@@ -55,25 +56,30 @@ def split_by_group(
         validation_fraction: wanted share of all groups of each class, below `train_fraction`.
 
     Warns:
-        UserWarning: if validation lacks a class, because training has a single group of it.
+        UserWarning: if a class has no group, or a single one, so that nothing of it is held out; or if validation lacks
+            a class, because training has a single group of it.
 
     Raises:
-        DataError: if a class has fewer than two groups, so that it cannot be on both sides.
+        DataError: if no division was found that has every other class on both sides.
     """
     if not 0 < train_fraction < 1:
         raise DataError(f"train_fraction must lie between 0 and 1, got {train_fraction}")
     groups_of = _groups_by_class(records)
-    for index, name in enumerate(class_names):
-        if len(groups_of[index]) < 2:
-            raise DataError(
-                f"class {name!r} is in {len(groups_of[index])} group(s); a split by group needs at least two. "
-                "Leave the class out, or give groups that divide it"
-            )
     names = sorted({record.group for record in records})
+    if len(names) < 2:
+        raise DataError(f"all images are in one group, {''.join(names)!r}; a split by group needs at least two")
+    _warn_of_unused(class_names, groups_of)
+    for index, name in enumerate(class_names):
+        if len(groups_of[index]) == 1:
+            warnings.warn(
+                f"class {name!r} is in one group, {next(iter(groups_of[index]))!r}: it is in training, and nothing of "
+                "it is held out; give groups that divide it, or more images",
+                stacklevel=2,
+            )
     rng = np.random.default_rng(seed)
-    classes = range(len(class_names))
-    wanted = {c: (min(2, len(groups_of[c]) - 1), 1) for c in classes}
-    enough = dict.fromkeys(classes, (1, 1))
+    counts = {c: len(groups_of[c]) for c in range(len(class_names)) if groups_of[c]}
+    wanted = {c: (min(2, count - 1), 1) if count > 1 else (1, 0) for c, count in counts.items()}
+    enough = {c: (1, int(count > 1)) for c, count in counts.items()}
     train = _divide(names, groups_of, train_fraction, rng, wanted, again=True)
     if train is None and wanted != enough:
         train = _divide(names, groups_of, train_fraction, rng, enough)
@@ -141,19 +147,22 @@ def k_folds(
         validation_fraction: wanted share of all groups of each class, taken from the training groups of each fold.
 
     Warns:
-        UserWarning: if validation lacks a class.
+        UserWarning: if no image shows a class, or validation lacks one.
 
     Raises:
-        DataError: if a class has fewer groups than there are folds.
+        DataError: if a class that images show has fewer groups than there are folds.
     """
     if folds < 2:
         raise DataError(f"at least two folds are needed, got {folds}")
     groups_of = _groups_by_class(records)
-    for index, name in enumerate(class_names):
+    _warn_of_unused(class_names, groups_of)
+    shown = [index for index in range(len(class_names)) if groups_of[index]]
+    for index in shown:
+        name = class_names[index]
         if len(groups_of[index]) < folds:
             raise DataError(
                 f"class {name!r} is in {len(groups_of[index])} group(s); {folds} folds need at least {folds}. "
-                f"Ask for fewer folds, leave the class out, or give groups that divide it"
+                f"Ask for fewer folds, or give groups that divide it"
             )
     names = sorted({record.group for record in records})
     classes_of: dict[str, list[int]] = defaultdict(list)
@@ -163,7 +172,7 @@ def k_folds(
     rng = np.random.default_rng(seed)
     for _ in range(TRIES):
         held_out = _deal(names, classes_of, groups_of, folds, rng)
-        if all(groups_of[index] & part for index in range(len(class_names)) for part in held_out):
+        if all(groups_of[index] & part for index in shown for part in held_out):
             break
     else:
         raise DataError(
@@ -176,6 +185,12 @@ def k_folds(
         fraction = validation_fraction / (1 - 1 / folds)
         splits.append(with_validation(split, records, class_names, fraction, seed + number))
     return splits
+
+
+def _warn_of_unused(class_names: Sequence[str], groups_of: Mapping[int, set[str]]) -> None:
+    unused = [name for index, name in enumerate(class_names) if not groups_of[index]]
+    if unused:
+        warnings.warn(f"no image shows {', '.join(unused)}", stacklevel=3)
 
 
 def _groups_by_class(records: Sequence[Record]) -> dict[int, set[str]]:
