@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 MASK_SOURCES = ("bank", "procedural", "both")
+MASKS_AS = ("index", "classes", "instances")
 
 
 def flag(name: str, value: Any) -> bool:
@@ -125,16 +126,36 @@ def check_class_sampling(value: Any, classes: Sequence[str], known: Sequence[str
 
 
 def class_integers(
-    name: str, value: Any, classes: Sequence[str], known: Sequence[str], low: int = 0
+    name: str,
+    value: Any,
+    classes: Sequence[str],
+    known: Sequence[str],
+    low: int = 0,
+    *,
+    one_for_all: bool = False,
+    beside: Sequence[str] = (),
 ) -> dict[str, int] | None:
-    """Return {class: integer >= low} that covers every painted class, or None."""
+    """Return {class: integer >= low} that covers every painted class, or None.
+
+    Args:
+        name: of the argument.
+        value: that was given.
+        classes: that are painted.
+        known: of the weights.
+        low: least integer.
+        one_for_all: whether one integer may stand for that of every painted class.
+        beside: names that may be given though they are no classes.
+    """
     if value is None:
         return None
+    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low and one_for_all:
+        return dict.fromkeys(classes, int(value))
     if not isinstance(value, Mapping) or not all(
         isinstance(v, Integral) and not isinstance(v, bool) and int(v) >= low for v in value.values()
     ):
-        raise ValueError(f"{name} must be {{class: integer >= {low}}}, got {value!r}")
-    require_known(name, value, known)
+        wanted = f"{{class: integer >= {low}}}" + (", or one integer for all classes" if one_for_all else "")
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
+    require_known(name, [key for key in value if key not in beside], known)
     require_covered(name, value, classes)
     return {key: int(v) for key, v in value.items()}
 
@@ -148,6 +169,20 @@ def box_labels(value: Any, classes: Sequence[str], known: Sequence[str]) -> dict
     require_known("bbox_labels", value, known)
     require_covered("bbox_labels", value, classes)
     return dict(value)
+
+
+def keys(name: str, value: Any) -> list[str]:
+    """Return the names of some targets."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) and v for v in value):
+        raise ValueError(f"{name} must be a list of names of targets, got {value!r}")
+    return list(value)
+
+
+def masks_as(value: Any) -> str | None:
+    """Return "index", "classes", "instances" or None."""
+    if value not in (None, *MASKS_AS):
+        raise ValueError(f"masks_as must be None or one of {', '.join(map(repr, MASKS_AS))}, got {value!r}")
+    return None if value is None else str(value)
 
 
 def key(name: str, value: Any) -> str | None:

@@ -12,10 +12,10 @@ from albumentations.core.transforms_interface import BaseTransformInitSchema
 from albumentations.core.type_definitions import Targets
 
 from albu_gan import arguments
-from albu_gan.defects import MEMORY, DefectInpainter, DefectSampler, annotated_images, class_probabilities, collect
+from albu_gan.defects import MEMORY, DefectInpainter, annotated_images, collect
 from albu_gan.hub import DEFAULT_WEIGHTS, find_weights, is_hub_name
 from albu_gan.painting.backends import check_backend
-from albu_gan.targets import PaintedTargets, SampleTargets
+from albu_gan.targets import PaintedTargets
 
 
 class GANDefectInpaint(PaintedTargets):
@@ -35,14 +35,21 @@ class GANDefectInpaint(PaintedTargets):
         scale_range: factor by which a shape is scaled.
         rotate_range: degrees by which a shape is rotated. A shape that was cut off by its image's border is placed at
             that border and not rotated.
-        mask_values: `{class: value}` written into (H, W) and (H, W, 1) masks; None: class index + 1.
+        mask_values: `{class: value}` written into (H, W) and (H, W, 1) masks, or one value for all classes (1 or 255
+            for a binary mask); None: class index + 1.
         mask_channels: `{class: channel}` of an (H, W, C) mask, and of `masks`; None: the class index, if C is the
-            number of classes of the weights. 1 is written, or 255 into a uint8 mask that holds 255.
+            number of classes of the weights. 1 is written, or 255 into a uint8 mask that holds 255. A channel
+            "background" is cleared where a defect is; where it is not named, one that plainly is so is found.
+        masks_as: what a list of `masks` is: "index" masks, one of each of the "classes", or one of each of the
+            "instances", to which new ones are added. None: one a class if `mask_channels` is given, else index masks.
         avoid_existing: never touch pixels that the mask already labels.
+        avoid_padding: paint nothing on areas of one value in a corner, as `A.PadIfNeeded` or `A.Rotate` leave them.
         ignore_value: a mask value (255, say) that is neither painted over nor counted as a defect.
         region_key: name of a target of type mask, nonzero where defects may go. Declare it in
             `A.Compose(..., additional_targets={key: "mask"})`, so that it follows the other transforms; it is never
             painted.
+        exempt_keys: names of targets of type mask that hold no labels (depth, weights) and are passed on as they are.
+            One with fractions, or without any 0, is taken for such a one.
         variation: how far a painted defect differs from the real one it is made from: 0 is that one, relit; 1 is
             warped, of another contrast, partly invented, or dressed as another one of its class. Of weights that
             relight real defects (`albu-gan info` says what paints); a generator varies by its latent.
@@ -68,8 +75,7 @@ class GANDefectInpaint(PaintedTargets):
         uint8, float32
 
     Note:
-        - `images`, `volume` and additional images receive the defect that was painted for the first image; `masks` are
-          index masks unless `mask_channels` is given, then mask `i` is channel `i`.
+        - `images`, `volume` and additional images receive the defect that was painted for the first image.
         - Images of neither 1 nor 3 channels are painted as gray: their mean conditions the network, one residual goes
           to every channel.
         - Threads may share a transform: each call has defects of its own, and `get_applied_params` tells of whichever
@@ -111,9 +117,12 @@ class GANDefectInpaint(PaintedTargets):
         rotate_range: Any
         mask_values: Any
         mask_channels: Any
+        masks_as: Any
         avoid_existing: Any
+        avoid_padding: Any
         ignore_value: Any
         region_key: Any
+        exempt_keys: Any
         variation: Any
         place_like: Any
         max_shift: Any
@@ -131,11 +140,14 @@ class GANDefectInpaint(PaintedTargets):
         mask_source: str = "bank",
         scale_range: tuple[float, float] = (0.8, 1.25),
         rotate_range: tuple[float, float] = (-15.0, 15.0),
-        mask_values: dict[str, int] | None = None,
+        mask_values: dict[str, int] | int | None = None,
         mask_channels: dict[str, int] | None = None,
+        masks_as: str | None = None,
         avoid_existing: bool = True,
+        avoid_padding: bool = True,
         ignore_value: int | None = None,
         region_key: str | None = None,
+        exempt_keys: Sequence[str] = (),
         variation: float = 0.5,
         place_like: float = 0.7,
         max_shift: float = 1.0,
@@ -154,9 +166,12 @@ class GANDefectInpaint(PaintedTargets):
         self.scale_range = arguments.number_range("scale_range", scale_range, 0.01, 100)
         self.rotate_range = arguments.number_range("rotate_range", rotate_range, -360, 360)
         self.mask_values, self.mask_channels = mask_values, mask_channels
+        self.masks_as = arguments.masks_as(masks_as)
         self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
+        self.avoid_padding = arguments.flag("avoid_padding", avoid_padding)
         self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
         self.region_key = arguments.key("region_key", region_key)
+        self.exempt_keys = arguments.keys("exempt_keys", exempt_keys)
         self.variation = arguments.number("variation", variation, 0, 1)
         self.place_like = arguments.number("place_like", place_like, 0, 1)
         self.max_shift = arguments.number("max_shift", max_shift, 0, 1)
@@ -243,52 +258,3 @@ class GANDefectInpaint(PaintedTargets):
     ) -> str:
         """Upload the weights folder as a model repository; returns the commit. See `DefectInpainter.push_to_hub`."""
         return self._painter().push_to_hub(repo_id, private=private, token=token, commit_message=commit_message)
-
-    def _attach(self, inpainter: DefectInpainter) -> None:
-        """Take over resolved weights and check the arguments that depend on their classes."""
-        known = inpainter.class_names
-        painted = arguments.class_list(self.classes, known)
-        self.class_sampling = arguments.check_class_sampling(self.class_sampling, painted, known)
-        self.mask_values = arguments.class_integers("mask_values", self.mask_values, painted, known, low=1)
-        self.mask_channels = arguments.class_integers("mask_channels", self.mask_channels, painted, known)
-        labels = {name: (self.mask_values or {}).get(name, known.index(name) + 1) for name in painted}
-        arguments.require_not_ignored(self.ignore_value, labels)
-        self.bbox_labels = arguments.box_labels(self.bbox_labels, painted, known)
-        arguments.require_centres(self.max_shift, inpainter.folder.has_centres, inpainter.folder.name)
-        self._inpainter = inpainter
-        self.weights = inpainter.folder.name
-
-    def _painter(self) -> DefectInpainter:
-        if self._inpainter is None:
-            self._attach(DefectInpainter(find_weights(self.weights), self.device, self.backend))
-            assert self._inpainter is not None
-        return self._inpainter
-
-    def _sampler(self) -> DefectSampler:
-        painter = self._painter()
-        painted = arguments.class_list(self.classes, painter.class_names)
-        return DefectSampler(
-            painter,
-            class_probabilities(painter, painted, self.class_sampling),
-            self.defects_range,
-            self.mask_source,
-            self.scale_range,
-            self.rotate_range,
-            self.min_contrast,
-            self.max_shift,
-            self.variation,
-            self.place_like,
-        )
-
-    def _sample_targets(self) -> SampleTargets:
-        names = self._painter().class_names
-        return SampleTargets(
-            self._additional_targets,
-            names,
-            arguments.class_list(self.classes, names),
-            self.mask_values,
-            self.mask_channels,
-            self.avoid_existing,
-            self.ignore_value,
-            self.region_key,
-        )

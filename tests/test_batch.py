@@ -343,12 +343,17 @@ def test_a_change_that_is_not_finite_makes_its_own_defect_invisible_and_no_other
 @pytest.mark.parametrize(
     ("images", "masks", "message"),
     [
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 8, dtype=torch.uint16), "integer classes, got torch.uint16"),
+        (
+            torch.zeros(2, 1, 8, 8),
+            torch.zeros(2, 8, 8, dtype=torch.uint16),
+            "must be integers, bool or float",
+        ),
         (torch.zeros(2, 1, 8, 8, dtype=torch.uint8), None, "float tensor"),
         (torch.zeros(1, 8, 8), None, r"\(B, C, H, W\)"),
         (torch.full((1, 1, 8, 8), 200.0), None, "normalised"),
         (torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 9, dtype=torch.long), "masks must be a tensor"),
-        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 8, 8), "integer classes"),
+        (torch.zeros(2, 1, 8, 8), torch.zeros(2, 7, 8, 8), "masks have 7 channels, the weights have .* say where"),
+        (torch.full((1, 1, 8, 8), -0.1), None, "normalised"),
         (np.zeros((2, 1, 8, 8), np.float32), None, "float tensor"),
     ],
 )

@@ -279,15 +279,30 @@ def jitter_crop(window: DefectWindow, layers: list[np.ndarray], rng: np.random.G
     y, x = offsets
     cut = []
     for layer in layers:
-        method = cv2.INTER_NEAREST if layer.ndim == 2 else cv2.INTER_LINEAR
-        resized = cv2.resize(layer, scaled[::-1], interpolation=method)
         if layer.ndim == 3:
+            resized = cv2.resize(layer, scaled[::-1], interpolation=cv2.INTER_LINEAR)
             resized = resized.reshape(*scaled, layer.shape[2])
-        elif scaled[0] < stored[0] or scaled[1] < stored[1]:  # nearest neighbours skip lines of a pixel
+        else:
+            resized = resize_mask(layer, scaled)
+        if layer.ndim == 2 and (scaled[0] < stored[0] or scaled[1] < stored[1]):  # lines of a pixel would be lost
             rows, columns = np.nonzero(thin_parts(layer, 2))
-            resized[rows * scaled[0] // stored[0], columns * scaled[1] // stored[1]] = layer[rows, columns]
+            rows_there = (2 * rows + 1) * scaled[0] // (2 * stored[0])
+            resized[rows_there, (2 * columns + 1) * scaled[1] // (2 * stored[1])] = layer[rows, columns]
         cut.append(resized[y : y + shape[0], x : x + shape[1]])
     return cut
+
+
+def resize_mask(mask: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """Resize an (H, W) uint8 index mask as `cv2.INTER_LINEAR` resizes its image: a pixel is in where half of it is."""
+    resized = np.zeros(size_hw, mask.dtype)
+    for value in np.unique(mask[mask > 0]):
+        level = cv2.resize(np.where(mask == value, np.uint8(255), np.uint8(0)), size_hw[::-1])
+        resized[level >= 128] = value
+    thin = thin_parts(mask, 2)
+    if thin.any():  # half of a pixel of it is in no pixel
+        lines = cv2.resize(np.where(thin, mask, 0), size_hw[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        resized = np.where(resized == 0, lines, resized)
+    return resized
 
 
 def jitter_shape(mask: np.ndarray, image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,12 @@ CPU_WINDOWS, DEVICE_WINDOWS = 64, 256
 #: Values of the image that are cut out at once: windows of a reduced scale may be as large as the image.
 SOURCE_PIXELS = 1 << 26
 #: Of masks. torch does little with its other integers.
-MASK_DTYPES = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
+MASK_DTYPES = frozenset(
+    {
+        *(torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
+        *(torch.bool, torch.float16, torch.float32, torch.float64),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,9 @@ class BatchDefectInpaint(nn.Module):
         mask_source: "bank" (real shapes), "procedural" (invented shapes of the same sizes) or "both" (either, evenly).
         scale_range: factor by which a shape is scaled.
         rotate_range: degrees by which a shape is rotated.
-        mask_values: `{class: value}` written into the masks; None: class index + 1.
+        mask_values: `{class: value}` written into masks of one channel, or one value for all classes; None: class
+            index + 1.
+        mask_channels: `{class: channel}` of (B, C, H, W) masks; None: the class index, if C is the number of classes.
         avoid_existing: never touch pixels that the mask already labels.
         ignore_value: a mask value that is neither painted over nor counted as a defect.
         variation: how far a painted defect differs from the real one it is made from; see `GANDefectInpaint`.
@@ -87,7 +95,8 @@ class BatchDefectInpaint(nn.Module):
         mask_source: str = "bank",
         scale_range: tuple[float, float] = (0.8, 1.25),
         rotate_range: tuple[float, float] = (-15.0, 15.0),
-        mask_values: dict[str, int] | None = None,
+        mask_values: dict[str, int] | int | None = None,
+        mask_channels: dict[str, int] | None = None,
         avoid_existing: bool = True,
         ignore_value: int | None = None,
         variation: float = 0.5,
@@ -106,7 +115,9 @@ class BatchDefectInpaint(nn.Module):
         self.mask_source = arguments.mask_source(mask_source)
         self.scale_range = arguments.number_range("scale_range", scale_range, 0.01, 100)
         self.rotate_range = arguments.number_range("rotate_range", rotate_range, -360, 360)
-        given = arguments.class_integers("mask_values", mask_values, self.classes, known, low=1)
+        given = arguments.class_integers("mask_values", mask_values, self.classes, known, low=1, one_for_all=True)
+        self.mask_channels = arguments.class_integers("mask_channels", mask_channels, self.classes, known)
+        self._told_values = given is not None
         self.mask_values = {name: (given or {}).get(name, index + 1) for index, name in enumerate(known)}
         self.avoid_existing = arguments.flag("avoid_existing", avoid_existing)
         self.ignore_value = None if ignore_value is None else arguments.integer("ignore_value", ignore_value)
@@ -165,7 +176,9 @@ class BatchDefectInpaint(nn.Module):
         Args:
             images: (B, C, H, W) float in [0, 1], before any normalisation. Channels that the weights do not have are
                 painted as gray: their mean conditions the network, one residual goes to every channel.
-            masks: (B, H, W) integers, 0 where there is no defect, on the device of the images; None for none.
+            masks: (B, H, W) or (B, 1, H, W) class values, or (B, C, H, W) with a channel a class, in which 1 is
+                written; integers, bool or float, 0 where there is no defect, on the device of the images; None for
+                none.
             regions: (B, H, W), nonzero where defects may go; None for everywhere.
             draws: what to paint, a sequence an image, in place of what would be drawn; painted whether visible or not.
 
@@ -177,11 +190,12 @@ class BatchDefectInpaint(nn.Module):
             TypeError, ValueError: if a tensor is not as described.
         """
         _check(images, masks, regions, {name: self.mask_values[name] for name in self.classes})
+        channels = self._channels(masks)
         painted = images.clone(), None if masks is None else masks.clone()
         if draws is not None:
             placed = _given(draws, images)
             if placed:
-                self._write(*painted, self._paint(images, placed))
+                self._write(*painted, self._paint(images, placed), channels)
             return painted
         if self.training:
             shape_bhw = (len(images), images.shape[2], images.shape[3])
@@ -189,7 +203,7 @@ class BatchDefectInpaint(nn.Module):
             sampler = BatchSampler(self._sampler(images.device), self._prepared, places, self.rng, images)
             chosen = np.flatnonzero(self.rng.random(len(images)) < self.p).tolist()
             for batch in self._rounds(images, sampler, sampler.draw(chosen, images.device)):
-                self._write(*painted, batch)
+                self._write(*painted, batch, channels)
         return painted
 
     def _painter(self, device: torch.device) -> DefectInpainter:
@@ -214,11 +228,35 @@ class BatchDefectInpaint(nn.Module):
         """(B, H, W) bool, True where nothing may be painted; None if nothing is blocked."""
         blocked: Tensor | None = None if regions is None else regions == 0
         if masks is not None and self.avoid_existing:
-            blocked = masks != 0 if blocked is None else blocked | (masks != 0)
+            taken = _in_any_channel(masks != 0)
+            blocked = taken if blocked is None else blocked | taken
         if masks is not None and self.ignore_value is not None and _fits(self.ignore_value, masks.dtype):
-            ignored = masks == self.ignore_value
+            ignored = _in_any_channel(masks == self.ignore_value)
             blocked = ignored if blocked is None else blocked | ignored
         return blocked
+
+    def _channels(self, masks: Tensor | None) -> list[int] | None:
+        """Channel of each class index in masks that have several; None for masks of one, whose values are checked."""
+        if masks is None:
+            return None
+        if masks.ndim == 4 and masks.shape[1] > 1:
+            names, count = self.class_names, masks.shape[1]
+            if self.mask_channels is None and count != len(names):
+                raise ValueError(
+                    f"masks have {count} channels, the weights have {len(names)} classes; say where each class goes: "
+                    f"mask_channels={{{names[0]!r}: 0, ...}}"
+                )
+            channels = [(self.mask_channels or {}).get(n, -1 if self.mask_channels else i) for i, n in enumerate(names)]
+            if max(channels) >= count:
+                raise ValueError(f"masks have {count} channels, mask_channels needs {max(channels) + 1}")
+            return channels
+        if masks.is_floating_point() and not self._told_values and max(self.mask_values[n] for n in self.classes) > 1:
+            warnings.warn(
+                f"masks are {masks.dtype}, in which losses expect 0 and 1; class values are written. Give "
+                "mask_values=1 for binary masks, {class: value} for index masks",
+                stacklevel=3,
+            )
+        return None
 
     def _paint(self, images: Tensor, placed: list[Placed]) -> _Painted:
         """Paint defects, all windows of one shape together."""
@@ -302,11 +340,16 @@ class BatchDefectInpaint(nn.Module):
             if shape_try < SHAPE_REDRAWS:
                 placed = sampler.draw_again(placed, images.device)
 
-    def _write(self, images: Tensor, masks: Tensor | None, painted: _Painted) -> None:
-        """Paste and label in place."""
+    def _write(self, images: Tensor, masks: Tensor | None, painted: _Painted, channels: list[int] | None) -> None:
+        """Paste and label in place; `channels` as `_channels` returns them."""
         at = painted.pixels
         images[at.sample, :, at.row, at.column] = painted.after.to(images.dtype)
-        if masks is not None:
+        if masks is not None and channels is not None:
+            drawn = [channels[entry.outline.shape.class_index] for entry in painted.placed]
+            table = torch.tensor(drawn, device=masks.device)
+            masks[at.sample, table[at.draw], at.row, at.column] = 1
+        elif masks is not None:
+            masks = masks[:, 0] if masks.ndim == 4 else masks
             names = self.class_names
             values = [self.mask_values[names[entry.outline.shape.class_index]] for entry in painted.placed]
             table = torch.tensor(values, device=masks.device, dtype=masks.dtype)
@@ -332,8 +375,17 @@ def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[Placed]:
     return [Placed.of(sample, draw, images.device) for sample, several in enumerate(draws) for draw in several]
 
 
+def _in_any_channel(found: Tensor) -> Tensor:
+    """(B, H, W) or (B, C, H, W) bool to (B, H, W)."""
+    return found.any(dim=1) if found.ndim == 4 else found
+
+
 def _fits(value: int, dtype: torch.dtype) -> bool:
     """Whether a mask can hold a value. Compared with one that it cannot, torch wraps it around: -1 is 255."""
+    if dtype.is_floating_point:
+        return abs(value) <= torch.finfo(dtype).max
+    if dtype == torch.bool:
+        return value in (0, 1)
     return torch.iinfo(dtype).min <= value <= torch.iinfo(dtype).max
 
 
@@ -348,20 +400,23 @@ def _check(images: Any, masks: Any, regions: Any, values: Mapping[str, int]) -> 
         if tensor is None:
             continue
         wanted = (images.shape[0], *images.shape[2:])
-        if not isinstance(tensor, Tensor) or tensor.shape != wanted:
+        channelled = name == "masks" and isinstance(tensor, Tensor) and tensor.ndim == 4 and tensor.shape[1] > 0
+        if not isinstance(tensor, Tensor) or (tensor[:, 0] if channelled else tensor).shape != wanted:
             came = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
             raise ValueError(f"{name} must be a tensor (B, H, W) = {wanted} like the images, got {came}")
         if tensor.device != images.device:
             raise ValueError(f"{name} are on {tensor.device}, the images on {images.device}; move both to one device")
     if masks is not None:
         if masks.dtype not in MASK_DTYPES:
-            raise TypeError(f"masks must hold integer classes, got {masks.dtype}; use masks.long()")
-        for name, value in values.items():
+            raise TypeError(f"masks must be integers, bool or float, got {masks.dtype}; use masks.long()")
+        one_channel = masks.ndim == 3 or masks.shape[1] == 1
+        for name, value in values.items() if one_channel and masks.dtype != torch.bool else ():
             if not _fits(value, masks.dtype):
                 raise ValueError(f"mask value {value} of {name!r} does not fit into {masks.dtype}; use masks.long()")
     sparse = images[:, :, ::8, ::8]
-    if len(sparse) and (sparse.amax() > 1.5 or sparse.amin() < -0.5):
-        raise ValueError(
-            f"images must lie in [0, 1], got values from {sparse.amin():g} to {sparse.amax():g}; paint before they are "
-            "normalised"
-        )
+    if len(sparse):
+        low, high, negative = (float(v) for v in (sparse.amin(), sparse.amax(), (sparse < -0.02).float().mean()))
+        if high > 1.5 or low < -0.5 or negative > (0.1 if high <= 1 else 0.4):  # as `check_scale` has it
+            raise ValueError(
+                f"images must lie in [0, 1], got values from {low:g} to {high:g}; paint before they are normalised"
+            )

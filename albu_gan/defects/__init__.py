@@ -31,6 +31,7 @@ from albu_gan.defects.placement import (
 )
 from albu_gan.defects.procedural import procedural_shape
 from albu_gan.defects.relight import Laid, Place, lay, look, relight, soften
+from albu_gan.defects.sample_targets import BACKGROUND, SampleTargets
 from albu_gan.defects.sampling import (
     LATENT_REDRAWS,
     SHAPE_REDRAWS,
@@ -52,6 +53,7 @@ from albu_gan.defects.wearing import rim_on_rim
 
 __all__ = [
     "Annotated",
+    "BACKGROUND",
     "CONTRAST_RANGE",
     "Collected",
     "DefectBank",
@@ -69,6 +71,7 @@ __all__ = [
     "RANDOM_TRIES",
     "SHAPE_REDRAWS",
     "SHRINK_FACTORS",
+    "SampleTargets",
     "Shape",
     "USUAL",
     "Variation",

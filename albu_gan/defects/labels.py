@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from albu_gan.defects.padding import Filling
 from albu_gan.painting import Patch
 
 
@@ -20,12 +21,16 @@ class Forbidden:
         region: (H, W) or (H, W, C), nonzero where defects may go; None for everywhere.
         ignore_value: see `occupied`.
         avoid_existing: see `occupied`.
+        backgrounds: of each mask its channel that is set where no class is, None for none; () if no mask has one.
+        filling: of the image, which is not painted; None for none.
     """
 
     masks: Sequence[np.ndarray]
     region: np.ndarray | None
     ignore_value: int | None
     avoid_existing: bool
+    backgrounds: Sequence[int | None] = ()
+    filling: Filling | None = None
 
     def __call__(self, rows: slice, columns: slice) -> np.ndarray | None:
         """Return (h, w) bool of a part of the image, or None if nothing is forbidden there."""
@@ -34,25 +39,33 @@ class Forbidden:
             region = self.region[rows, columns]
             found = region == 0 if region.ndim == 2 else (region == 0).all(axis=2)
         if self.avoid_existing or self.ignore_value is not None:
-            for mask in self.masks:
-                taken = occupied(mask[rows, columns], self.ignore_value, self.avoid_existing)
+            for mask, background in zip(self.masks, self.backgrounds or [None] * len(self.masks), strict=True):
+                taken = occupied(mask[rows, columns], self.ignore_value, self.avoid_existing, background)
                 if taken is not None:
                     found = taken if found is None else found | taken
+        filled = None if self.filling is None else self.filling(rows, columns)
+        if filled is not None:
+            found = filled if found is None else found | filled
         return found
 
 
-def occupied(mask: np.ndarray, ignore_value: int | None, avoid_existing: bool) -> np.ndarray | None:
+def occupied(
+    mask: np.ndarray, ignore_value: int | None, avoid_existing: bool, background: int | None = None
+) -> np.ndarray | None:
     """Where a mask forbids painting: labels (if they are to be avoided) and ignored pixels.
 
     Args:
         mask: (H, W) or (H, W, C).
         ignore_value: never painted over; None for none.
         avoid_existing: whether labels forbid painting.
+        background: channel that is no label; None for none.
 
     Returns:
         (H, W) bool, or None if nothing is forbidden.
     """
     blocked = mask != 0 if avoid_existing else np.zeros(mask.shape, bool)
+    if background is not None:
+        blocked[:, :, background] = False
     if ignore_value is not None and _can_hold(mask.dtype, ignore_value):
         blocked |= mask == ignore_value
     if not blocked.any():
@@ -92,6 +105,7 @@ def write_labels(
     values: Sequence[int],
     channels: Sequence[int] | None,
     ignore_value: int | None = None,
+    background: int | None = None,
 ) -> np.ndarray:
     """Return a copy of a mask with every patch's label in it.
 
@@ -100,34 +114,66 @@ def write_labels(
         patches: to label.
         values: written into a mask of one channel, by class index.
         channels: of an (H, W, C) mask, by class index.
-        ignore_value: which is no label, so that a uint8 mask that holds 255 for it still gets 1.
+        ignore_value: which is no label, so that a mask that holds 255 for it still gets 1.
+        background: channel of an (H, W, C) mask that is set where no class is; see `write_channels`.
 
     Raises:
         ValueError: if the mask has too few channels or its dtype cannot hold a value.
     """
     out = np.array(mask, order="C")
-    present = channel_value(mask, ignore_value) if channels is not None and patches else 1
+    if mask.ndim == 3 and mask.shape[2] > 1:
+        assert channels is not None
+        if patches:
+            layers = [out[:, :, channel] for channel in range(mask.shape[2])]
+            write_channels(layers, patches, channels, channel_value(mask, ignore_value), background)
+        return out
     for patch in patches:
-        height, width = patch.mask.shape
-        rows, columns = slice(patch.top, patch.top + height), slice(patch.left, patch.left + width)
-        if mask.ndim == 2 or mask.shape[2] == 1:
-            region = out[rows, columns] if mask.ndim == 2 else out[rows, columns, 0]
-            region[patch.mask] = fitting_value(values[patch.class_index], mask.dtype)
-        else:
-            assert channels is not None
-            channel = channels[patch.class_index]
-            if channel >= mask.shape[2]:
-                raise ValueError(
-                    f"mask_channels writes to channel {channel}, the mask has {mask.shape[2]} channels (0 to "
-                    f"{mask.shape[2] - 1}); give mask_channels={{class: channel}} that fits"
-                )
-            out[rows, columns, channel][patch.mask] = present
+        region = _under(out if mask.ndim == 2 else out[:, :, 0], patch)
+        region[patch.mask] = fitting_value(values[patch.class_index], mask.dtype)
     return out
 
 
+def write_channels(
+    layers: Sequence[np.ndarray],
+    patches: Sequence[Patch],
+    channels: Sequence[int],
+    value: int,
+    background: int | None = None,
+) -> None:
+    """Write every patch's label into the channel of its class, in place.
+
+    Args:
+        layers: (H, W) each, the channels of a mask.
+        patches: to label.
+        channels: by class index.
+        value: that says "present".
+        background: channel that is set where no class is. With one, a pixel has one class: whatever was set under a
+            patch is cleared.
+
+    Raises:
+        ValueError: if there are too few channels.
+    """
+    for patch in patches:
+        channel = channels[patch.class_index]
+        if channel >= len(layers):
+            raise ValueError(
+                f"mask_channels writes to channel {channel}, the mask has {len(layers)} channels (0 to "
+                f"{len(layers) - 1}); give mask_channels={{class: channel}} that fits"
+            )
+        for layer in layers if background is not None else ():
+            _under(layer, patch)[patch.mask] = 0
+        _under(layers[channel], patch)[patch.mask] = value
+
+
+def _under(layer: np.ndarray, patch: Patch) -> np.ndarray:
+    """The part of an (H, W) layer, a view, that a patch's mask covers."""
+    height, width = patch.mask.shape
+    return layer[patch.top : patch.top + height, patch.left : patch.left + width]
+
+
 def channel_value(mask: np.ndarray, ignore_value: int | None = None) -> int:
-    """What "present" is in a multi-channel mask: 255 in a uint8 mask that holds 255 as a label, else 1."""
-    return 255 if mask.dtype == np.uint8 and ignore_value != 255 and mask.max(initial=0) == 255 else 1
+    """What "present" is in a multi-channel mask: 255 in one that holds 255 as a label, else 1."""
+    return 255 if mask.dtype != np.bool_ and ignore_value != 255 and mask.max(initial=0) == 255 else 1
 
 
 def fitting_value(value: int, dtype: np.dtype[Any]) -> int:

@@ -17,6 +17,7 @@ from albu_gan.painting.draw import (
     Look,
     Origin,
 )
+from albu_gan.painting.record import patches_from_text, patches_to_text
 from albu_gan.painting.windows import (
     Window,
     WindowShape,
@@ -46,6 +47,8 @@ __all__ = [
     "extract_mask",
     "mask_box",
     "paste",
+    "patches_from_text",
+    "patches_to_text",
     "thin_parts",
     "window_shapes",
 ]

@@ -145,10 +145,17 @@ def check_image(image: Any) -> None:
 
 
 def check_scale(key: str, frame: np.ndarray) -> None:
-    """Raise if a float image is plainly not in [0, 1]; what interpolation overshoots is let pass."""
+    """Raise if a float image is plainly not in [0, 1]; what interpolation overshoots is let pass.
+
+    An image that overshoots reaches 1 where it is bright, and is negative at the edges of what is dark alone.
+    """
+    if frame.dtype != np.float32:
+        return
     sparse = frame[::8, ::8]
-    if frame.dtype == np.float32 and (sparse.max() > 1.5 or sparse.min() < -0.5):
+    low, high = float(sparse.min()), float(sparse.max())
+    negative = float((sparse < -0.02).mean()) if low < -0.02 else 0.0
+    if high > 1.5 or low < -0.5 or negative > (0.1 if high <= 1 else 0.4):
         raise ValueError(
-            f"{key} must hold float32 in [0, 1], got values from {sparse.min():g} to {sparse.max():g}; divide by 255, "
+            f"{key} must hold float32 in [0, 1], got values from {low:g} to {high:g}; divide by 255, "
             "or put GANDefectInpaint before A.Normalize"
         )

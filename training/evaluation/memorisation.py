@@ -84,4 +84,4 @@ def patch(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     box = (slice(max(0, top - MARGIN), top + height + MARGIN), slice(max(0, left - MARGIN), left + width + MARGIN))
     gray = cv2.resize(image[box].mean(axis=2, dtype=np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    return gray, cv2.resize(mask[box].astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST) > 0
+    return gray, cv2.resize(mask[box].astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST_EXACT) > 0
