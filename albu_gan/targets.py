@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from albu_gan.boxes import with_boxes
 from albu_gan.defects import BACKGROUND, DefectInpainter, DefectSampler, SampleTargets, class_probabilities
 from albu_gan.hub import find_weights
 from albu_gan.painting import Patch, paste, patches_from_text, patches_to_text
-from albu_gan.randomness import PlannedTransform
+from albu_gan.randomness import HAS_SAMPLING_CONTEXT, PlannedTransform
 
 
 class PaintedTargets(PlannedTransform):
@@ -112,9 +113,11 @@ class PaintedTargets(PlannedTransform):
 
     def apply_with_params(self, params: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Paste into every target but those that hold no labels."""
-        if isinstance(params.get("patches"), str):
-            params = {**params, "patches": patches_from_text(params["patches"])}
-        passed = {key: kwargs.pop(key) for key in self._sample_targets().exempt(kwargs)} if params else {}
+        planned = params.params if HAS_SAMPLING_CONTEXT else params
+        if isinstance(planned.get("patches"), str):
+            planned = {**planned, "patches": patches_from_text(planned["patches"])}
+            params = replace(params, params=planned) if HAS_SAMPLING_CONTEXT else planned
+        passed = {key: kwargs.pop(key) for key in self._sample_targets().exempt(kwargs)} if planned else {}
         return {**super().apply_with_params(params, *args, **kwargs), **passed}
 
     def get_applied_params(self) -> dict[str, Any]:

@@ -134,6 +134,12 @@ def check_boxes_are_appended() -> None:
     assert list(result["kind"]) == [8, result["mask"].max()]
 
 
+def check_a_depth_map_is_left_alone() -> None:
+    pipeline = compose(targets={"depth": "mask"}, exempt_keys=["depth"])
+    result = pipeline(image=picture(), mask=blank(), depth=picture())
+    assert result["mask"].any() and np.array_equal(result["depth"], picture())
+
+
 def check_keypoints_stay() -> None:
     params = A.KeypointParams(coord_format="xy")  # type: ignore[call-arg]
     pipeline = A.Compose([GANDefectInpaint(WEIGHTS, p=1.0)], keypoint_params=params)
@@ -163,7 +169,8 @@ def check_a_replay_paints_the_same() -> None:
     painted = set()
     for _ in range(8):
         first = pipeline(image=picture(), mask=blank())
-        again = A.ReplayCompose.replay(first["replay"], image=picture(), mask=blank())
+        record = json.loads(json.dumps(first["replay"]))
+        again = A.ReplayCompose.replay(record, image=picture(), mask=blank())
         assert np.array_equal(first["image"], again["image"]) and np.array_equal(first["mask"], again["mask"])
         painted.add(bool(first["mask"].any()))
     assert painted == {True, False}
