@@ -21,7 +21,6 @@ from albu_gan.defects import (
     DefectSampler,
     Occupancy,
     Shape,
-    longest_side,
     most_alike,
     place,
     starts,
@@ -85,9 +84,8 @@ class PreparedShapes:
         rng: np.random.Generator,
         device: torch.device,
     ) -> Outline:
-        """Draw a shape of a class for images of a size; it is no longer than their diagonal, as `draw_one` has it."""
-        largest = longest_side(image_hw)
-        made_with = (device, largest, sampler.mask_source, sampler.scale_range, sampler.rotate_range)
+        """Draw a shape of a class for images of a size."""
+        made_with = (device, image_hw, sampler.mask_source, sampler.scale_range, sampler.rotate_range)
         if made_with != self._made_with:
             self._kept, self._made_with = {}, made_with
         drawn = self._drawn.get(class_index, 0)
@@ -99,7 +97,7 @@ class PreparedShapes:
         outline = self._kept.get((class_index, number))
         if outline is None:
             own = np.random.default_rng((self.seed, class_index, number))
-            outline = Outline.of(sampler.draw_shape(class_index, own, largest=largest), device)
+            outline = Outline.of(sampler.draw_shape(class_index, own, image_hw), device)
             if sum(len(kept.row) for kept in self._kept.values()) + len(outline.row) <= KEPT_PIXELS:
                 self._kept[class_index, number] = outline
         return outline

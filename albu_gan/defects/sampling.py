@@ -10,6 +10,7 @@ import numpy as np
 
 from albu_gan.arguments import class_weights
 from albu_gan.defects.bank import DefectBank
+from albu_gan.defects.cutting import jitter_and_cut
 from albu_gan.defects.exemplars import dress
 from albu_gan.defects.fitting import USUAL, draw_fitting, find_alike_place
 from albu_gan.defects.inpainter import DefectInpainter
@@ -173,13 +174,18 @@ class DefectSampler:
         self,
         class_index: int,
         rng: np.random.Generator,
+        image_hw: tuple[int, int],
         shrink: float = 1.0,
-        largest: float = float("inf"),
         image: np.ndarray | None = None,
     ) -> Shape:
         """Draw a shape of a class, from the bank or invented, jitter and dress it; see `jitter_shape` and `dress`.
 
-        Given the image, one whose donor was seen on a surface as the image has is more probable; see `draw_fitting`.
+        Args:
+            class_index: of the defect.
+            rng: the only source of randomness.
+            image_hw: height and width of the image. What is larger is cut by its border.
+            shrink: factor of what is to be made smaller to fit; below 1 nothing is cut.
+            image: makes a donor that was seen on a surface as this has more probable; see `draw_fitting`.
         """
         bank = self.painter.bank
         if image is None or not bank.has_appearances:
@@ -188,7 +194,13 @@ class DefectSampler:
             shape = bank[draw_fitting(bank, class_index, image, self.place_like, rng)]
         if self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5):
             shape = procedural_shape(shape, rng)
-        shape = jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
+        if shrink == 1:
+            shape = jitter_and_cut(shape, image_hw, self.scale_range, self.rotate_range, rng)
+        else:
+            # A shape longer than the image's diagonal fits in no position: it is not made larger than that, whatever
+            # `scale_range` says, and in the end no larger than a part of the image's shorter side.
+            largest = longest_side(image_hw) if shrink > SMALL else min(image_hw) + 2
+            shape = jitter_shape(shape, self.scale_range, self.rotate_range, rng, shrink, largest)
         if self.painter.paints_exemplars:
             return dress(shape, self.painter.bank, self.variation, rng)
         return shape
@@ -226,13 +238,10 @@ class DefectSampler:
         if first is not None:
             order = [first, *(index for index in order if index != first)]
         for shrink in SHRINK_FACTORS:
-            # A shape longer than the image's diagonal fits in no position: it is not made larger than that, whatever
-            # `scale_range` says, and in the end no larger than a part of the image's shorter side.
-            largest = longest_side(image_hw) if shrink > SMALL else min(image_hw) + 2
             for rank, class_index in enumerate(order):
                 found: list[tuple[float, Shape, tuple[int, int]]] = []
                 for _ in range(SHAPE_TRIES if rank == 0 else 1):
-                    shape = self.draw_shape(class_index, rng, shrink, largest, image)
+                    shape = self.draw_shape(class_index, rng, image_hw, shrink, image)
                     placed = self.find_place(shape, taken, rng, image)
                     if placed is not None:
                         found.append((placed[1], shape, placed[0]))
