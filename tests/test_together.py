@@ -178,7 +178,7 @@ def training_batch(mask: np.ndarray, rng: np.random.Generator) -> Seen:
 
 def _with_margin(appearance: Appearance, matrix: np.ndarray, mask: np.ndarray, displacement: Any = None) -> Seen:
     """Lay an appearance into the frame of a mask and a little around it."""
-    moved = np.asarray(matrix, np.float64) + [[0, 0, FAR], [0, 0, FAR]]
+    moved = np.asarray(matrix, np.float64) + np.array([[0, 0, FAR], [0, 0, FAR]])
     if displacement is not None:
         displacement = cv2.copyMakeBorder(displacement, FAR, FAR, FAR, FAR, cv2.BORDER_REPLICATE)
     laid = lay(appearance, moved, (mask.shape[0] + 2 * FAR, mask.shape[1] + 2 * FAR), displacement)
@@ -311,8 +311,8 @@ def reduced_for_check(mask: np.ndarray, rng: np.random.Generator) -> Seen:
     return shown(image), reduced
 
 
-# Masks that are larger on purpose, though not elsewhere: what the network is shown has every pixel of which a fifth is to
-# be painted; a shape that is made smaller and a line on a smaller picture keep their thin parts; what is pasted ends softly.
+# Masks that are larger on purpose, though not elsewhere: what the network is shown has every pixel of which a fifth is
+# to be painted; a shape or a picture that is made smaller keeps thin lines; what is pasted ends softly.
 LARGER = (
     seen_window,
     batch_window,

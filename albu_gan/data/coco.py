@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class CocoDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "COCO annotations"
 
     def __init__(
@@ -139,6 +141,9 @@ class CocoDataset(DefectDataset):
         if len(used) > 255:
             raise DataError(f"{self.path}: {len(used)} categories; a mask can hold 255")
         return names, used
+
+    def instances(self, record: Record) -> Mapping[int, int]:
+        return Counter(index for index, _, _ in self.annotations.get(record.name, ()))
 
     def read_mask(self, record: Record, image_hw: tuple[int, int]) -> np.ndarray:
         size = self.sizes[record.name]

@@ -48,6 +48,7 @@ class CvatDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "CVAT annotations"
 
     def __init__(

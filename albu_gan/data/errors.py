@@ -30,5 +30,5 @@ class Problems:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number and a noun: "1 image", "2 images"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number and a noun: "1 image", "2 images", "2 patches"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith(('ch', 's')) else 's'}"

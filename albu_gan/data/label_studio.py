@@ -45,6 +45,7 @@ class LabelStudioDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "Label Studio annotations"
 
     def __init__(

@@ -42,6 +42,7 @@ class YoloDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "YOLO segmentation labels"
 
     def __init__(
