@@ -45,7 +45,10 @@ def read_labelme(path: Path) -> dict[str, Any]:
     for number, shape in enumerate(shapes):
         if not isinstance(shape, dict) or kind_of(shape) not in POINTS:
             kind = kind_of(shape) if isinstance(shape, dict) else type(shape).__name__
-            raise DataError(f"{path}: shape {number} is {kind!r}; those that can become masks are {', '.join(POINTS)}")
+            raise DataError(
+                f"{path}: shape {number} is {kind!r}; those that can become masks are {', '.join(POINTS)}; draw "
+                "it as one of them, or remove it"
+            )
         counts, wanted = POINTS[kind_of(shape)]
         label = shape.get("label")
         if not isinstance(label, str) or not label.strip() or not _are_points(shape.get("points"), counts):
