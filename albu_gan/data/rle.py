@@ -81,7 +81,8 @@ def decode_counts(counts: object, size_hw: tuple[int, int]) -> np.ndarray:
     pixels = size_hw[0] * size_hw[1]
     if (numbers < 0).any() or (numbers > pixels).any() or numbers.sum() != pixels:
         raise ValueError(
-            f"the runs do not add up to the image of {pixels} pixels; export it again, or use the image that was annotated"
+            f"the runs do not add up to the {pixels} pixels of the image; export it again, or use the image that was "
+            "annotated"
         )
     values = np.arange(len(numbers)) % 2 == 1
     return np.repeat(values, numbers).reshape(size_hw, order="F")
