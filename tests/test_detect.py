@@ -85,11 +85,60 @@ def test_one_paragraph_says_what_was_found(tmp_path: Path, capsys: pytest.Captur
     assert "left out for 1 problem, listed above; the first: " in paragraph and "c.png is not there" in paragraph
 
 
-def test_instances_of_masks_are_patches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_defects_of_masks_are_patches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mask = spot()
     mask[15:18, 20:25] = 255
     write(write_mvtec(tmp_path) / "ground_truth" / "crack" / "0_mask.png", mask)
-    assert "2 images, 1 with defects, 1 clean. 1 class, 2 instances: crack (1 image, 2)." in said(tmp_path, capsys)
+    found = said(tmp_path, capsys)
+    assert "2 images, 1 with defects, 1 clean. 1 class, 2 connected patches: crack (1 image, 2)." in found
+
+
+def write_coco(root: Path) -> Path:
+    """Two annotations that touch, and one of two polygons."""
+    write(root / "a.png")
+    write(root / "b.png")
+    squares = [[[x, 1, x + 5, 1, x + 5, 6, x, 6]] for x in (1, 6, 12)]
+    squares[2] += [[20, 10, 24, 10, 24, 14, 20, 14]]
+    content = {
+        "images": [{"id": i, "file_name": f"{n}.png", "height": 20, "width": 30} for i, n in enumerate("ab", 1)],
+        "categories": [{"id": 1, "name": "pit"}],
+        "annotations": [
+            {"id": i, "image_id": 1, "category_id": 1, "segmentation": polygons}
+            for i, polygons in enumerate(squares, 1)
+        ],
+    }
+    (root / "annotations.json").write_text(json.dumps(content))
+    return root
+
+
+def write_labelme(root: Path) -> Path:
+    """The same: two shapes without a group, and two of one group."""
+    for name in "ab":
+        write(root / f"{name}.png")
+    shapes = []
+    for x, group in ((1, None), (6, None), (12, 4), (20, 4)):
+        points = [[x, 1], [x + 4, 1], [x + 4, 6], [x, 6]]
+        shapes.append({"label": "pit", "points": points, "group_id": group, "shape_type": "polygon"})
+    (root / "a.json").write_text(json.dumps({"version": "5", "imagePath": "a.png", "shapes": shapes}))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("writer", "number"),
+    [
+        (write_coco, 3),
+        (write_labelme, 3),
+        (lambda root: write_cvat(root, {"a.png": CVAT_SQUARE * 2, "b.png": ""}), 2),
+        (lambda root: write_export(root, [task(1, annotation(square(), square()))]), 2),
+        (lambda root: write_yolo(root, {"train/a": SQUARE + "\n" + SQUARE}), 2),
+    ],
+    ids=["coco", "labelme", "cvat", "label-studio", "yolo"],
+)
+def test_labels_that_tell_defects_apart_are_counted_as_they_tell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], writer: Callable[[Path], Path], number: int
+) -> None:
+    found = said(writer(tmp_path), capsys)
+    assert f", {number} instances: " in found and "patch" not in found and f"(1 image, {number})" in found
 
 
 def test_a_label_that_cannot_be_read_is_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

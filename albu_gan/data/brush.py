@@ -28,7 +28,7 @@ def decode_brush(code: object, size_hw: tuple[int, int]) -> np.ndarray:
         https://github.com/thi-ng/umbrella/tree/develop/packages/rle-pack, which Label Studio uses.
     """
     if not isinstance(code, list) or not code or not all(type(byte) is int and 0 <= byte < 256 for byte in code):
-        raise ValueError("its rle is no list of bytes")
+        raise ValueError("its rle is no list of bytes; export it again")
     bits = _Bits(bytes(code))
     total, word_size = bits.read(32), bits.read(5) + 1
     lengths = [bits.read(4) + 1 for _ in range(4)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class CocoDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "COCO annotations"
 
     def __init__(
@@ -67,7 +69,10 @@ class CocoDataset(DefectDataset):
         for image_id, found in located.items():
             if found is None:
                 tried = ", ".join(str(folder) for folder in folders)
-                problems.report(f"{self.path}: image {files[image_id]['file_name']} is not there; looked in {tried}")
+                problems.report(
+                    f"{self.path}: image {files[image_id]['file_name']} is not there; looked in {tried}. "
+                    "Copy it there, or leave such images out with --skip-bad"
+                )
                 bad.add(image_id)
         names, used = self._categories(content)
         self.class_names = tuple(names[category] for category in used)
@@ -77,12 +82,18 @@ class CocoDataset(DefectDataset):
             place = f"annotation {number} (id {annotation.get('id')})"
             image_id, category_id = _identity(annotation, "image_id"), _identity(annotation, "category_id")
             if image_id not in files:
-                problems.report(f"{self.path}: {place}: no image has the id {annotation.get('image_id')!r}")
+                problems.report(
+                    f"{self.path}: {place}: no image has the id {annotation.get('image_id')!r}; add it to "
+                    "'images', or remove the annotation"
+                )
                 continue
             try:
                 check_segmentation(annotation.get("segmentation"))
                 if category_id not in index_of:
-                    raise ValueError(f"no category has the id {annotation.get('category_id')!r}")
+                    raise ValueError(
+                        f"no category has the id {annotation.get('category_id')!r}; add it to 'categories', or correct "
+                        "the annotation"
+                    )
             except ValueError as err:
                 problems.report(f"{self.path}: {place}: {err}")
                 bad.add(image_id)
@@ -139,6 +150,9 @@ class CocoDataset(DefectDataset):
         if len(used) > 255:
             raise DataError(f"{self.path}: {len(used)} categories; a mask can hold 255")
         return names, used
+
+    def instances(self, record: Record) -> Mapping[int, int]:
+        return Counter(index for index, _, _ in self.annotations.get(record.name, ()))
 
     def read_mask(self, record: Record, image_hw: tuple[int, int]) -> np.ndarray:
         size = self.sizes[record.name]

@@ -27,7 +27,10 @@ def decode_segmentation(segmentation: list[Any] | dict[str, Any], size_hw: tuple
     """
     if isinstance(segmentation, dict):
         if list(segmentation["size"]) != list(size_hw):
-            raise ValueError(f"the code is for {segmentation['size']} pixels, the image has {list(size_hw)}")
+            raise ValueError(
+                f"the code is for {segmentation['size']} pixels, the image has {list(size_hw)}; use the image "
+                "that was annotated"
+            )
         mask = decode_counts(segmentation["counts"], size_hw)
     else:
         codes = [_encode(polygon, size_hw) for polygon in as_polygons(segmentation)]
@@ -42,7 +45,7 @@ def check_segmentation(segmentation: object) -> None:
     if isinstance(segmentation, dict):
         size, counts = segmentation.get("size"), segmentation.get("counts")
         if not (isinstance(size, list) and len(size) == 2 and isinstance(counts, list | str)):
-            raise ValueError("a run-length code needs 'size' and 'counts'")
+            raise ValueError("a run-length code needs 'size' and 'counts'; export it again")
         return
     if not isinstance(segmentation, list) or not segmentation:
         raise ValueError("no segmentation; a box alone makes no mask, export polygons or run-length codes")
@@ -50,9 +53,11 @@ def check_segmentation(segmentation: object) -> None:
         try:
             values = np.asarray(polygon, np.float64)
         except (TypeError, ValueError) as err:
-            raise ValueError("a polygon is a flat list of numbers: x, y, x, y, ...") from err
+            raise ValueError("a polygon is a flat list of numbers: x, y, x, y, ...; correct or remove it") from err
         if values.ndim != 1 or len(values) < 6 or len(values) % 2 or not (np.abs(values) < 1e5).all():
-            raise ValueError("a polygon needs at least three points: a flat list of x, y, x, y, ...")
+            raise ValueError(
+                "a polygon needs at least three points: a flat list of x, y, x, y, ...; correct or remove it"
+            )
 
 
 def as_polygons(segmentation: list[Any]) -> list[Any]:

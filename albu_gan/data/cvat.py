@@ -48,6 +48,7 @@ class CvatDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "CVAT annotations"
 
     def __init__(
@@ -95,13 +96,17 @@ class CvatDataset(DefectDataset):
         path = find_image(folders, image.name)
         if path is None:
             tried = ", ".join(str(folder) for folder in folders)
-            raise ValueError(f"{self.path}:{image.line}: image {image.name} is not there; looked in {tried}")
+            raise ValueError(
+                f"{self.path}:{image.line}: image {image.name} is not there; looked in {tried}. Copy it there, "
+                "or leave such images out with --skip-bad"
+            )
         if image.name in found:
             raise ValueError(f"{self.path}:{image.line}: a second image {image.name}; export one task at a time")
         for shape in _areas(image):
             if shape.values.get("label") not in labels:
                 raise ValueError(
-                    f"{self.path}:{shape.line}: label {shape.values.get('label')!r} is none of the task's: {labels}"
+                    f"{self.path}:{shape.line}: label {shape.values.get('label')!r} is none of the task's: "
+                    f"{labels}; correct it, or export again"
                 )
             try:
                 _check_shape(shape)
@@ -178,7 +183,7 @@ def decode_runs(shape: CvatShape, size_hw: tuple[int, int]) -> np.ndarray:
     try:
         runs = np.array([int(word) for word in shape.values.get("rle", "").split(",")], np.int64)
     except (ValueError, OverflowError) as err:
-        raise ValueError("its rle is no list of whole numbers") from err
+        raise ValueError("its rle is no list of whole numbers; export it again") from err
     if min(left, top) < 0 or min(width, height) < 1 or top + height > size_hw[0] or left + width > size_hw[1]:
         raise ValueError(f"its box leaves the image of {size_hw[0]} x {size_hw[1]} pixels; export it again")
     if (runs < 0).any() or (runs > width * height).any() or runs.sum() != width * height:
@@ -200,7 +205,10 @@ def find_xml(root: Path) -> Path:
         return found[0]
     if found:
         raise DataError(f"{root}: several files of CVAT ({', '.join(p.name for p in found)}); give the path of one")
-    raise DataError(f"{root}: no annotations.xml of CVAT; export the task as 'CVAT for images 1.1'")
+    named = root / "annotations.xml"
+    raise DataError(
+        f"{named if named.is_file() else root}: no annotations.xml of CVAT; export the task as 'CVAT for images 1.1'"
+    )
 
 
 def cvat_files(root: Path) -> list[Path]:
@@ -224,7 +232,7 @@ def _check_shape(shape: CvatShape) -> None:
         for key in ("left", "top", "width", "height"):
             _number(shape, key)
         if not shape.values.get("rle"):
-            raise ValueError("it has no rle")
+            raise ValueError("it has no rle; export it again")
         return
     if shape.kind == "ellipse":
         for key in ("cx", "cy", "rx", "ry"):
@@ -253,9 +261,9 @@ def _number(shape: CvatShape, key: str, default: float | None = None) -> float:
     try:
         value = float(text or "")
     except ValueError as err:
-        raise ValueError(f"{key} is {text!r} and must be a number") from err
+        raise ValueError(f"{key} is {text!r} and must be a number; correct or remove it") from err
     if not abs(value) < raster.LARGEST:
-        raise ValueError(f"{key} is {text} and lies too far out")
+        raise ValueError(f"{key} is {text} and lies too far out; correct or remove it")
     return value
 
 

@@ -26,7 +26,7 @@ def describe(dataset: DefectDataset, root: Path, name: str, progress: bool = Tru
         progress: show a progress bar where masks must be read to count what they hold.
 
     Returns:
-        One paragraph: images, with defects, classes, instances, what was left out and why.
+        One paragraph: images, with defects, classes, how many defects, what was left out and why.
     """
     images: Counter[int] = Counter()
     counts: Counter[int] = Counter()
@@ -47,10 +47,10 @@ def describe(dataset: DefectDataset, root: Path, name: str, progress: bool = Tru
     if len(listed) > NAMED:
         listed = [*listed[:NAMED], f"and {len(listed) - NAMED} more"]
     number = len(dataset.class_names)
+    defect = "instance" if dataset.has_instances else "connected patch"  # of a mask, which may be parts of one defect
     parts = [
         f"{root}: {name}, {counted(total, 'image')}, {defective} with defects, {total - defective} clean",
-        f"{number} {'class' if number == 1 else 'classes'}, {counted(sum(counts.values()), 'instance')}: "
-        f"{', '.join(listed) or 'none'}",
+        f"{counted(number, 'class')}, {counted(sum(counts.values()), defect)}: {', '.join(listed) or 'none'}",
     ]
     if unread:
         parts.append(f"{counted(unread, 'label')} could not be read; --skip-bad leaves such images out")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class DataError(ValueError):
     """A data set that cannot be read; the message names the file and says what to do."""
@@ -30,5 +32,12 @@ class Problems:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number and a noun: "1 image", "2 images"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number and a noun: "1 image", "2 images", "2 patches"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith(('ch', 's')) else 's'}"
+
+
+def text_error(path: Path, err: Exception) -> DataError:
+    """Return the error that says why a text file could not be read."""
+    if isinstance(err, UnicodeDecodeError):
+        return DataError(f"{path}: not text in UTF-8 ({err.reason}); export it again, or save it as UTF-8")
+    return DataError(f"{path}: cannot be read ({getattr(err, 'strerror', None) or err})")

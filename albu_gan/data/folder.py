@@ -129,7 +129,8 @@ def check_size(path: Path, mask: np.ndarray, image_hw: tuple[int, int]) -> None:
     """Raise unless a mask has the size of its image."""
     if mask.shape != image_hw:
         raise DataError(
-            f"{path}: the mask is {mask.shape[0]} x {mask.shape[1]}, its image {image_hw[0]} x {image_hw[1]}"
+            f"{path}: the mask is {mask.shape[0]} x {mask.shape[1]}, its image {image_hw[0]} x {image_hw[1]}; use the "
+            "image that was annotated"
         )
 
 

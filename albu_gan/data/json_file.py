@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from albu_gan.data.errors import DataError
+from albu_gan.data.errors import DataError, text_error
 
 
 def read_json(path: Path) -> object:
@@ -18,9 +18,7 @@ def read_json(path: Path) -> object:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as err:
         raise DataError(f"{path}:{err.lineno}: not JSON ({err.msg}); export it again") from err
-    except UnicodeDecodeError as err:
-        raise DataError(f"{path}: not text in UTF-8 ({err.reason}); export it again, or save it as UTF-8") from err
     except RecursionError as err:
         raise DataError(f"{path}: nested too deep to be read; export it again") from err
-    except OSError as err:
-        raise DataError(f"{path}: cannot be read ({err.strerror})") from err
+    except (OSError, UnicodeDecodeError) as err:
+        raise text_error(path, err) from err

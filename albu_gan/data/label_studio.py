@@ -45,6 +45,7 @@ class LabelStudioDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "Label Studio annotations"
 
     def __init__(
@@ -180,14 +181,14 @@ def _pair(region: Region, *keys: str) -> tuple[float, float]:
     height, width = region.size_hw
     values = [region.value.get(key) for key in keys]
     if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < raster.LARGEST for v in values):
-        raise ValueError(f"a {region.kind} needs the numbers {' and '.join(keys)}, in percent")
+        raise ValueError(f"a {region.kind} needs the numbers {' and '.join(keys)}, in percent; correct or remove it")
     return float(values[0]) * width / 100, float(values[1]) * height / 100  # type: ignore[arg-type]
 
 
 def _degrees(region: Region) -> float:
     value = region.value.get("rotation", 0)
     if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < raster.LARGEST:
-        raise ValueError("rotation must be a number of degrees")
+        raise ValueError("rotation must be a number of degrees; correct or remove it")
     return float(value)
 
 
@@ -208,7 +209,11 @@ def find_export(root: Path) -> Path:
         shown = ", ".join(path.name for path in found[:8])
         raise DataError(f"{root}: several exports of Label Studio ({shown}); give the path of one of them as the data")
     if not found:
-        raise DataError(f"{root}: no JSON export of Label Studio (a list of tasks with annotations)")
+        there = ", ".join(path.name for path in sorted(root.glob("[!.]*.json"))[:SHOWN])
+        raise DataError(
+            f"{root}: no JSON export of Label Studio (a list of tasks with annotations)"
+            f"{f', which {there} is not' if there else ''}; export the project as JSON"
+        )
     return found[0]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from albu_gan.data.errors import DataError
+from albu_gan.data.errors import DataError, text_error
 from albu_gan.data.images import IMAGE_SUFFIXES
 from albu_gan.data.places import find_image
 
@@ -51,7 +51,7 @@ def read_tasks(path: Path) -> list[dict[str, Any]]:
     except json.JSONDecodeError as err:
         raise DataError(f"{path}:{err.lineno}: not JSON ({err.msg}); export it again") from err
     except (OSError, UnicodeDecodeError, RecursionError) as err:
-        raise DataError(f"{path}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+        raise text_error(path, err) from err
     tasks = content if isinstance(content, list) else [content]
     for number, task in enumerate(tasks):
         annotations = annotations_of(task) if isinstance(task, dict) else None
@@ -101,7 +101,7 @@ def regions(annotation: dict[str, Any], passed_over: Counter[str]) -> list[Regio
     """
     results = annotation.get("result") or []
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        raise ValueError("'result' is no list of objects")
+        raise ValueError("'result' is no list of objects; export it again")
     labels = _labels(results)
     found = []
     for number, result in enumerate(results):

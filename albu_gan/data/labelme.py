@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from albu_gan.data.errors import DataError, Problems
 from albu_gan.data.groups import Groups
 from albu_gan.data.images import by_stem, detect_channels
 from albu_gan.data.labelme_files import find_images, match_labels
-from albu_gan.data.labelme_shapes import class_of, draw_shapes, read_labelme
+from albu_gan.data.labelme_shapes import class_of, count_defects, draw_shapes, read_labelme
 from albu_gan.data.record import DefectDataset, Record
 
 
@@ -34,6 +36,7 @@ class LabelmeDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "labelme annotations"
 
     def __init__(
@@ -53,15 +56,15 @@ class LabelmeDataset(DefectDataset):
         find = Groups(group_pattern, groups)
         problems = Problems(skip_bad)
         files = match_labels(root, image_folder, paths, problems)
-        labels: dict[Path, list[str]] = {}
+        defects: dict[Path, Counter[str]] = {}
         bad: set[Path] = set()
         for path, file in files.items():
             try:
-                labels[path] = [class_of(shape) for shape in read_labelme(file)["shapes"]]
+                defects[path] = count_defects(read_labelme(file)["shapes"])
             except DataError as err:
                 problems.report(str(err))
                 bad.add(path)
-        found = sorted({name for names in labels.values() for name in names})
+        found = sorted({name for counts in defects.values() for name in counts})
         self.class_names = class_names or tuple(found)
         unknown = sorted(set(found) - set(self.class_names))
         if unknown:
@@ -74,13 +77,21 @@ class LabelmeDataset(DefectDataset):
                 path,
                 files.get(path),
                 find.of(path.relative_to(image_folder).as_posix()),
-                frozenset(self.class_names.index(label) for label in labels.get(path, [])),
+                frozenset(self.class_names.index(label) for label in defects.get(path, ())),
             )
             for name, path in images.items()
             if path not in bad
         ]
+        self.counts = {
+            name: Counter({self.class_names.index(label): count for label, count in defects[path].items()})
+            for name, path in images.items()
+            if path in defects
+        }
         self._keep(records, problems)
         self.channels = channels or detect_channels([record.image_path for record in self.records])
+
+    def instances(self, record: Record) -> Mapping[int, int]:
+        return self.counts.get(record.name, {})
 
     def read_mask(self, record: Record, image_hw: tuple[int, int]) -> np.ndarray:
         if record.label_path is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def read_labelme(path: Path) -> dict[str, Any]:
     for number, shape in enumerate(shapes):
         if not isinstance(shape, dict) or kind_of(shape) not in POINTS:
             kind = kind_of(shape) if isinstance(shape, dict) else type(shape).__name__
-            raise DataError(f"{path}: shape {number} is {kind!r}; those that can become masks are {', '.join(POINTS)}")
+            raise DataError(
+                f"{path}: shape {number} is {kind!r}; those that can become masks are {', '.join(POINTS)}; draw "
+                "it as one of them, or remove it"
+            )
         counts, wanted = POINTS[kind_of(shape)]
         label = shape.get("label")
         if not isinstance(label, str) or not label.strip() or not _are_points(shape.get("points"), counts):
@@ -69,6 +73,13 @@ def kind_of(shape: dict[str, Any]) -> str:
 def class_of(shape: dict[str, Any]) -> str:
     """Return the name of the class: the label in lower case."""
     return str(shape["label"]).strip().lower()
+
+
+def count_defects(shapes: Sequence[dict[str, Any]]) -> Counter[str]:
+    """Count the defects of each class: shapes of one class that share a `group_id` are one, as labelme has it."""
+    groups = enumerate(shape.get("group_id") for shape in shapes)
+    single = [("shape", str(number)) if group is None else ("group", str(group)) for number, group in groups]
+    return Counter(name for name, _ in {(class_of(shape), one) for shape, one in zip(shapes, single, strict=True)})
 
 
 def draw_shapes(shapes: Sequence[dict[str, Any]], values: Sequence[int], size_hw: tuple[int, int]) -> np.ndarray:

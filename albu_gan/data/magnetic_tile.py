@@ -70,7 +70,10 @@ class MagneticTileDataset(DefectDataset):
                 f"{record.label_path}: the mask cannot be read; remove the image or repair the mask"
             ) from err
         if mask.shape != image_hw:
-            raise DataError(f"{record.label_path}: mask is {mask.shape}, its image {image_hw}")
+            raise DataError(
+                f"{record.label_path}: the mask is {mask.shape[0]} x {mask.shape[1]}, its image {image_hw[0]} x "
+                f"{image_hw[1]}; use the image that was annotated"
+            )
         return np.asarray(np.where(mask > 127, np.uint8(min(record.classes) + 1), np.uint8(0)))
 
 

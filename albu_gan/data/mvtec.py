@@ -77,6 +77,7 @@ class MvtecDataset(DefectDataset):
         for _part, truth, folder in found:
             masks = {path.stem: path for path in _images(root / truth / folder.name)}
             classes = frozenset() if folder.name == CLEAN else frozenset({self.class_names.index(folder.name)})
+            used = set()
             for path in _images(folder):
                 mask = masks.get(f"{path.stem}_mask", masks.get(path.stem)) if classes else None
                 if classes and mask is None:
@@ -85,8 +86,11 @@ class MvtecDataset(DefectDataset):
                         f"{CLEAN!r} holds defects, and each image needs its mask"
                     )
                     continue
+                used.add(mask)
                 name = path.relative_to(root).as_posix()
                 records.append(Record(name.removesuffix(path.suffix), path, mask, find.of(name), classes))
+            for mask in sorted(set(masks.values()) - used) if classes else ():
+                problems.report(f"{mask}: no image of its name in {folder}; put it there, or remove the mask")
         repeated = [name for name, count in Counter(record.name for record in records).items() if count > 1]
         if repeated:
             raise DataError(f"{root / repeated[0]}: two images of this name with different suffixes; rename one")
@@ -102,9 +106,12 @@ class MvtecDataset(DefectDataset):
             return np.zeros(image_hw, np.uint8)
         try:
             with Image.open(record.label_path) as image:
+                pages = getattr(image, "n_frames", 1)
                 values = np.asarray(image)
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
             raise DataError(f"{record.label_path}: the mask cannot be read ({err}); repair it") from err
+        if pages > 1:
+            raise DataError(f"{record.label_path}: the mask has {pages} pages; save each as a file of its own")
         if values.ndim == 3:
             values = values[:, :, :3].max(axis=2) if values.shape[2] > 2 else values[:, :, 0]
         if values.shape != image_hw:

@@ -32,13 +32,13 @@ def as_points(values: object, least: int) -> np.ndarray:
     try:
         points = np.asarray(values, np.float64)
     except (TypeError, ValueError) as err:
-        raise ValueError("its points are not pairs of numbers") from err
+        raise ValueError("its points are not pairs of numbers; correct or remove it") from err
     if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError("its points are not pairs of numbers")
+        raise ValueError("its points are not pairs of numbers; correct or remove it")
     if len(points) < least:
-        raise ValueError(f"it has {len(points)} point(s) and needs {least}")
+        raise ValueError(f"it has {len(points)} point(s) and needs {least}; correct or remove it")
     if not (np.abs(points) < LARGEST).all():
-        raise ValueError(f"a point lies more than {LARGEST:g} pixels away")
+        raise ValueError(f"a point lies more than {LARGEST:g} pixels away; correct or remove it")
     return points
 
 

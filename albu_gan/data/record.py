@@ -44,6 +44,7 @@ class DefectDataset(ABC):
         source: where the data comes from and how to cite it.
         dataset_id: as the Hub names it, `org/name`, or a word that names a well-known one; None for a format only.
         records: one an image.
+        has_instances: whether labels tell one defect from the next, as shapes do, and masks do not.
         value_range: the values of images of more than 8 bits that become 0 and 255; None refuses such images.
         unsure: names of images with pixels that are marked as neither clean nor a class; in masks these are 0, but the
             images are no clean backgrounds.
@@ -56,6 +57,7 @@ class DefectDataset(ABC):
     licence: str
     source: str
     dataset_id: str | None = None
+    has_instances: bool = False
     records: list[Record]
     value_range: tuple[float, float] | None = None
     unsure: frozenset[str] = frozenset()
@@ -80,7 +82,7 @@ class DefectDataset(ABC):
         return image, self.read_mask(record, image.shape[:2])
 
     def instances(self, record: Record) -> Mapping[int, int]:
-        """Return how many defects of each class index an image has: shapes where the label has shapes, else patches.
+        """Return how many defects of each class index an image has: as labels tell, else connected patches of its mask.
 
         Raises:
             DataError: if the label cannot be read.

@@ -28,7 +28,10 @@ def read_pairs(text: str, size_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndar
     pixels = size_hw[0] * size_hw[1]
     for wrong, why in (
         (lengths < 1, "is empty"),
-        ((starts < 0) | (starts >= pixels) | (lengths > pixels - starts), f"leaves the image of {pixels} pixels"),
+        (
+            (starts < 0) | (starts >= pixels) | (lengths > pixels - starts),
+            f"leaves the image of {pixels} pixels; export it again, or use the image that was annotated",
+        ),
     ):
         if wrong.any():
             first = int(np.argmax(wrong))
@@ -77,14 +80,17 @@ def decode_counts(counts: object, size_hw: tuple[int, int]) -> np.ndarray:
     numbers = np.array(_decompress(counts) if isinstance(counts, str) else _whole_numbers(counts), np.int64)
     pixels = size_hw[0] * size_hw[1]
     if (numbers < 0).any() or (numbers > pixels).any() or numbers.sum() != pixels:
-        raise ValueError(f"the runs do not add up to the image of {pixels} pixels")
+        raise ValueError(
+            f"the runs do not add up to the {pixels} pixels of the image; export it again, or use the image that was "
+            "annotated"
+        )
     values = np.arange(len(numbers)) % 2 == 1
     return np.repeat(values, numbers).reshape(size_hw, order="F")
 
 
 def _whole_numbers(counts: object) -> list[int]:
     if not isinstance(counts, list) or not all(type(n) is int and abs(n) < 2**62 for n in counts):
-        raise ValueError("'counts' must be whole numbers or a string")
+        raise ValueError("'counts' must be whole numbers or a string; export it again")
     return counts
 
 
@@ -95,7 +101,7 @@ def _decompress(text: str) -> list[int]:
     for character in text:
         bits = ord(character) - 48
         if not 0 <= bits < 64 or shift > 60:
-            raise ValueError(f"'counts' is no compressed run-length code: it contains {character!r}")
+            raise ValueError(f"'counts' is no compressed run-length code: it contains {character!r}; export it again")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
@@ -105,5 +111,5 @@ def _decompress(text: str) -> list[int]:
         numbers.append(value + numbers[-2] if len(numbers) > 2 else value)
         value = shift = 0
     if shift:
-        raise ValueError("'counts' is cut short")
+        raise ValueError("'counts' is cut short; export it again")
     return numbers

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from albu_gan.data.class_table import BACKGROUND_NAMES, VOID, VOID_NAMES, ClassTable, read_class_table
-from albu_gan.data.errors import DataError, Problems
+from albu_gan.data.errors import DataError, Problems, text_error
 from albu_gan.data.folder import check_size, classes_in, match_masks
 from albu_gan.data.groups import Groups
 from albu_gan.data.images import by_stem, detect_channels, image_size, list_images
@@ -144,6 +144,6 @@ def read_lists(folder: Path) -> set[str] | None:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as err:
-            raise DataError(f"{path}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+            raise text_error(path, err) from err
         names |= {line.strip().strip("\"'") for line in lines if line.strip()}
     return names if paths else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from albu_gan.data.errors import DataError, Problems, counted
+from albu_gan.data.errors import DataError, Problems, counted, text_error
 from albu_gan.data.groups import Groups
 from albu_gan.data.images import detect_channels
 from albu_gan.data.record import DefectDataset, Record
@@ -42,6 +42,7 @@ class YoloDataset(DefectDataset):
     """
 
     licence = "unknown"
+    has_instances = True
     source = "YOLO segmentation labels"
 
     def __init__(
@@ -84,6 +85,12 @@ class YoloDataset(DefectDataset):
         self.notes = [f"{split} of {path.name} is not there" for split in content.missing]
         if unlabelled:
             self.notes.append(f"{counted(unlabelled, 'image')} without a label file, clean as in Ultralytics")
+        orphans = _without_image(content.images)
+        if orphans:
+            self.notes.append(
+                f"{counted(len(orphans), 'label file')} without an image, such as {orphans[0]}, left out; an image "
+                "that was renamed counts as clean"
+            )
         self.channels = channels or detect_channels([record.image_path for record in self.records])
 
     def instances(self, record: Record) -> Mapping[int, int]:
@@ -110,6 +117,13 @@ def label_path(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
+def _without_image(images: Sequence[Path]) -> list[Path]:
+    """Return the files beside the labels of images that are the label of none of them."""
+    labels = {label_path(image) for image in images}
+    beside = {path for folder in {path.parent for path in labels} for path in folder.glob("[!.]*.txt")}
+    return sorted(path for path in beside - labels if path.name != "classes.txt")
+
+
 def read_polygons(path: Path, num_classes: int) -> list[tuple[int, np.ndarray]]:
     """Read a label file.
 
@@ -126,7 +140,7 @@ def read_polygons(path: Path, num_classes: int) -> list[tuple[int, np.ndarray]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines() if path.is_file() else []
     except (OSError, UnicodeDecodeError) as err:
-        raise DataError(f"{path}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+        raise text_error(path, err) from err
     polygons = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -145,13 +159,19 @@ def _polygon(line: str, num_classes: int) -> tuple[int, np.ndarray]:
             "or leave the image out with --skip-bad"
         )
     if len(words) < 7 or len(words) % 2 == 0:
-        raise ValueError(f"{len(words)} numbers; a line is a class and three or more points: class x y x y x y ...")
+        raise ValueError(
+            f"{len(words)} numbers; a line is a class and three or more points: class x y x y x y ...; correct or "
+            "remove it"
+        )
     try:
         values = np.array(words, np.float32)
     except ValueError as err:
-        raise ValueError("a word that is no number; a line is: class x y x y x y ...") from err
+        raise ValueError("a word that is no number; a line is: class x y x y x y ...; correct or remove it") from err
     if not values[0].is_integer() or not 0 <= values[0] < num_classes:
-        raise ValueError(f"class {words[0]}; the data.yaml names the classes 0 to {num_classes - 1}")
+        raise ValueError(
+            f"class {words[0]}; the data.yaml names the classes 0 to {num_classes - 1}; add it to names, or correct "
+            "the line"
+        )
     points = values[1:].reshape(-1, 2)
     if not ((points >= -TOLERANCE) & (points <= 1 + TOLERANCE)).all():
         raise ValueError("coordinates that are no shares of width and height, from 0 to 1; divide them by the size")

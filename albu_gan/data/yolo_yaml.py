@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from albu_gan.data.errors import DataError
+from albu_gan.data.errors import DataError, text_error
 from albu_gan.data.images import IMAGE_SUFFIXES
 from albu_gan.data.places import existing, find_image
 
@@ -77,9 +77,9 @@ def load(path: Path) -> dict[str, Any]:
         line = "" if mark is None else f":{mark.line + 1}"
         raise DataError(f"{path}{line}: not YAML ({getattr(err, 'problem', None) or err}); correct it") from err
     except (OSError, UnicodeDecodeError, RecursionError, ValueError) as err:
-        raise DataError(f"{path}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+        raise text_error(path, err) from err
     if not isinstance(content, dict):
-        raise DataError(f"{path}: no data.yaml of Ultralytics: it needs names and train")
+        raise DataError(f"{path}: no data.yaml of Ultralytics: it needs names and train; write them, or export again")
     return content
 
 
@@ -136,7 +136,7 @@ def _listed(path: Path, bases: list[Path]) -> list[Path]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as err:
-        raise DataError(f"{path}: cannot be read ({getattr(err, 'strerror', None) or err})") from err
+        raise text_error(path, err) from err
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -49,11 +49,7 @@ def measure_fit(image: np.ndarray, mask: np.ndarray) -> LabelFit | None:
     Returns:
         None if there is no part of `MIN_AREA` pixels, or all are too large to have surroundings.
     """
-    factor = max(1.0, max(mask.shape) / LONG_SIDE)
-    if factor > 1:
-        size = (round(mask.shape[1] / factor), round(mask.shape[0] / factor))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    image, mask, factor = reduce_both(image, mask)
     labelled = (mask > 0).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(labelled, connectivity=8)
     order = [int(i) for i in np.argsort(-stats[1:, cv2.CC_STAT_AREA]) + 1][:MOST_COMPONENTS]
@@ -76,6 +72,16 @@ def measure_fit(image: np.ndarray, mask: np.ndarray) -> LabelFit | None:
         (float(y - REACH) * factor, float(x - REACH) * factor),
         float(mean[y, x]),
     )
+
+
+def reduce_both(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Make a large image and its mask smaller, and say how many pixels became one."""
+    factor = max(1.0, max(mask.shape) / LONG_SIDE)
+    if factor > 1:
+        size = (round(mask.shape[1] / factor), round(mask.shape[0] / factor))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+        mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return image, mask, factor
 
 
 def _planes(image: np.ndarray) -> list[np.ndarray]:
@@ -102,7 +108,7 @@ def _scores(planes: list[np.ndarray], labelled: np.ndarray, part: np.ndarray, co
     ring = cv2.dilate(inside, np.ones((2 * RING - 1, 2 * RING - 1), np.uint8)) - cv2.dilate(
         inside, np.ones((3, 3), np.uint8)
     )
-    kernel = inside.astype(np.float32) / inside.sum() - ring.astype(np.float32) / max(int(ring.sum()), 1)
+    kernel = inside.astype(np.float32) / int(inside.sum()) - ring.astype(np.float32) / max(int(ring.sum()), 1)
     margin = RING + REACH
     rows = slice(corner[0], corner[0] + part.shape[0] + 2 * margin)
     columns = slice(corner[1], corner[1] + part.shape[1] + 2 * margin)
