@@ -359,10 +359,11 @@ class DefectBank:
         """Classes of the parts of each compound."""
         if not set(COMPOUND_TENSORS) <= set(tensors):
             return {}
+        again = "make it again"
         counts, classes = tensors["part_counts"].astype(np.int64), tensors["part_class"]
         if counts.min() < 0 or counts.max() > MAX_PARTS or counts.sum() != len(classes):
             raise ValueError(
-                f"{path}: {len(classes)} parts of compounds, {counts.sum()} wanted, at most {MAX_PARTS} each; make it again"
+                f"{path}: {len(classes)} parts of compounds, {counts.sum()} wanted, {MAX_PARTS} each at most; {again}"
             )
         if len(classes) and not 0 <= classes.min() <= classes.max() < self.num_classes:
             raise ValueError(f"{path}: a part's class is not among the {self.num_classes} classes of config.json")

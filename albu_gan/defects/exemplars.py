@@ -101,7 +101,7 @@ def wear(
 
 
 def _of_about_the_size(mask: np.ndarray, bank: DefectBank, class_index: int, rng: np.random.Generator) -> int:
-    members = bank.members(class_index)
+    members = bank.members(class_index) if class_index < bank.num_classes else []
     if not members:
         raise ValueError("the bank holds no defect of this class; choose another, or give exemplar=")
     wanted = np.log(mask.shape)
