@@ -151,6 +151,25 @@ def test_touching_labels_are_one_donor_and_the_parts_are_its_labels(found: Colle
     assert sum(donor.appearance.parts is not None for donor in found.donors) == 4
 
 
+def test_small_gaps_between_the_parts_are_theirs() -> None:
+    image, mask = scene(0)
+    for gap in (np.s_[42, 33:40], np.s_[36:38, 50:52], np.s_[46:52, 50:56], np.s_[50:56, 40]):
+        mask[gap] = 0  # a slit between both, a hole in one; one too large, and one that is open
+    mask[46:48, 36:38] = 1 + PIT  # a slip of another class
+    mask[49:52, 34:37] = 1 + PIT  # a label of its own
+    (number,) = (n for n, d in enumerate(collect([Annotated("a", image, mask, 0)]).donors) if d.appearance.parts)
+    found = collect([Annotated("a", image, mask, 0)])
+    parts, (x, y) = found.donors[number].appearance.parts, found.donors[number].appearance.offset_xy
+    assert parts is not None
+    labels = parts.class_map()[y : y + 26, x : x + 34]
+    wanted = mask[30:56, 30:64].copy()
+    wanted[6:8, 20:22], wanted[16:18, 6:8] = 1 + BRIGHT, 1 + DARK
+    assert (labels[12, 3:10] > 0).all()
+    wanted[12, 3:10] = labels[12, 3:10]
+    wanted[wanted == 1 + PIT] = labels[19:22, 4:7].ravel()
+    assert np.array_equal(labels, wanted) and len(set(labels[19:22, 4:7].ravel())) == 1
+
+
 def test_without_compounds_each_label_is_judged_by_itself() -> None:
     found = Collected(compounds=False)
     for sample in samples():

@@ -94,8 +94,11 @@ class Collected:
             if len(members) > 1:
                 box = joined_box([labels[number - 1].box for number in members])
                 found = parts_of(_within(numbers, box), labels, members)
-                if found is not None and self._take(annotated, image, np.isin(numbers, members), box, *found) is None:
-                    continue
+                if found is not None:
+                    whole = np.zeros(numbers.shape, bool)
+                    _within(whole, box)[:] = found[0].numbers > 0
+                    if self._take(annotated, image, whole, box, *found) is None:
+                        continue
             for number in members:  # of a compound that cannot be kept, too: each by itself
                 label = labels[number - 1]
                 reason = self._take(annotated, image, numbers == number, label.box, None, label.class_index)

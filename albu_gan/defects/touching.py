@@ -17,6 +17,7 @@ from albu_gan.defects.surface import dilate
 from albu_gan.painting import MAX_PARTS, Parts
 
 MIN_AREA = 6  # pixels; what is smaller is a slip of the brush
+LEAST_HOLE = 16  # pixels, likewise, between labels: of solar cells, smaller gaps look as the defect around them does
 CUT_SHARE = 0.25  # of a mask's outline that may run along a neighbour
 
 Box = tuple[int, int, int, int]
@@ -128,6 +129,8 @@ def joined_box(boxes: Sequence[Box]) -> Box:
 def parts_of(numbers: np.ndarray, labels: Sequence[Label], members: Sequence[int]) -> tuple[Parts, int] | None:
     """Return the parts that labels are of one compound, and the class that covers the most of it.
 
+    Small gaps between the labels are of the nearest part: left out, the clean surface would shine through there.
+
     Args:
         numbers: (h, w) of `find_labels`, in the box of the compound.
         labels: of `find_labels`.
@@ -142,7 +145,17 @@ def parts_of(numbers: np.ndarray, labels: Sequence[Label], members: Sequence[int
     table[list(members)] = np.arange(1, len(members) + 1)
     classes = tuple(labels[number - 1].class_index for number in members)
     areas = np.bincount(classes, [labels[number - 1].area for number in members])
-    return Parts(table[numbers], classes), int(areas.argmax())
+    return Parts(_without_gaps(table[numbers], numbers > 0), classes), int(areas.argmax())
+
+
+def _without_gaps(parts: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Fill the holes of fewer than `LEAST_HOLE` pixels, (h, w) uint8, that hold no other label."""
+    _, holes, stats, _ = cv2.connectedComponentsWithStats((parts == 0).view(np.uint8), connectivity=4)
+    gap = stats[:, cv2.CC_STAT_AREA] < LEAST_HOLE
+    gap[0] = False  # the parts themselves
+    for taken in (holes[labelled & (parts == 0)], holes[0], holes[-1], holes[:, 0], holes[:, -1]):
+        gap[taken] = False
+    return np.where(gap[holes], spread(parts), parts) if gap.any() else parts
 
 
 def without_small_parts(numbers: np.ndarray, mask: np.ndarray) -> np.ndarray:
