@@ -127,7 +127,8 @@ class DefectBank:
 
     def members(self, class_index: int, painted: Collection[int] = ()) -> list[int]:
         """Return the numbers of the defects of a class; `painted` as in `counts`."""
-        return [int(index) for index in self._of(class_index, painted)]
+        found: list[int] = self._of(class_index, painted).tolist()
+        return found
 
     def _of(self, class_index: int, painted: Collection[int]) -> np.ndarray:
         """Numbers of the defects of a class, ascending."""
