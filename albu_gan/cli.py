@@ -213,7 +213,8 @@ def describe(folder: WeightsFolder) -> str:
     """Return a few lines about weights."""
     config, training = folder.config, folder.config.training
     bank = DefectInpainter(folder).bank if config.bank else None
-    counts = [0] * len(config.class_names) if bank is None else bank.counts()
+    drawn = range(len(config.class_names)) if folder.paints == "exemplars" else ()  # a generator draws no compounds
+    counts = [0] * len(config.class_names) if bank is None else bank.counts(drawn)
     lines = [
         f"name: {folder.name}",
         f"folder: {folder.path}",
@@ -230,6 +231,11 @@ def describe(folder: WeightsFolder) -> str:
             f"architecture: {config.generator.architecture}, {(folder.path / MODEL).stat().st_size / 1e6:.1f} MB",
             f"training: {training.get('steps', '?')} steps, {training.get('minutes', '?')} minutes",
         ]
+    if bank is not None and bank.compounds and drawn:
+        lines.append(
+            f"compounds: {len(bank.compounds)}, touching labels of several classes that are painted as one; each is "
+            "counted for every class that it holds"
+        )
     if bank is not None and bank.has_appearances:
         lines += [
             f"{name}: relit by {formula.ratio:.0%} ratio, {formula.difference:.0%} difference, "

@@ -73,7 +73,7 @@ class PaintedTargets(PlannedTransform):
         painted = arguments.class_list(self.classes, painter.class_names)
         return DefectSampler(
             painter,
-            class_probabilities(painter, painted, self.class_sampling),
+            class_probabilities(painter, painted, self.class_sampling, self.mask_source),
             self.defects_range,
             self.mask_source,
             self.scale_range,

@@ -30,7 +30,8 @@ class GANDefectInpaint(PaintedTargets):
             exists).
         defects_range: how many defects, both ends included.
         classes: names of the classes to paint; None for all.
-        class_sampling: "balanced", "dataset" (frequencies of the bank) or `{name: weight}`.
+        class_sampling: "balanced", "dataset" (frequencies of the bank) or `{name: weight}`. A compound (touching labels
+            of several classes) is a defect of each of them, and drawn only if all of them may be.
         mask_source: "bank" (real shapes), "procedural" (invented shapes of the same sizes) or "both" (either, evenly).
         scale_range: factor by which a shape is scaled.
         rotate_range: degrees by which a shape is rotated. A shape that was cut off by its image's border is placed at

@@ -21,8 +21,10 @@ from fresh import forget_loaded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
+from test_compounds import NAMES, samples
 
 from albu_gan import DefectInpainter, GANDefectInpaint, WeightsError
+from albu_gan.defects import collect
 from albu_gan.defects.inpainter import BANKS
 from albu_gan.generators import ARCHITECTURES, GeneratorConfig
 from albu_gan.generators.skeleton import build_skeleton, expected_state
@@ -126,6 +128,39 @@ def test_a_file_cut_shuffled_or_doubled_anywhere_is_refused(folder: Path, file: 
             message = attempt(folder)
             # Whole entries that nobody reads may come and go in a config.
             assert message is not None or file == CONFIG
+
+
+@pytest.fixture(scope="module")
+def compounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of real defects, some of which hold two classes."""
+    path = tmp_path_factory.mktemp("compounds") / "weights"
+    DefectInpainter.from_bank(collect(samples()).bank(NAMES), NAMES).save_pretrained(path)
+    return path
+
+
+@pytest.mark.usefixtures("fresh_cache")
+def test_a_changed_byte_of_a_bank_with_compounds_is_refused_or_harmless(compounds: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(compounds, tmp_path / "weights"))
+    size = (folder / BANK).stat().st_size
+    positions = np.random.default_rng(0).integers(8, size, 150).tolist()
+    refused, harmless = fuzz(folder, BANK, iter([(position, 0x5A) for position in positions]))
+    assert refused and harmless
+
+
+@pytest.mark.usefixtures("fresh_cache")
+@pytest.mark.parametrize("seed", range(3))
+def test_parts_of_any_number_and_class_are_refused_or_harmless(compounds: Path, tmp_path: Path, seed: int) -> None:
+    folder, rng = Path(shutil.copytree(compounds, tmp_path / "weights")), np.random.default_rng(seed)
+    tensors, refused = load_file(folder / BANK), 0
+    for _ in range(30):
+        counts = tensors["part_counts"].copy()
+        counts[rng.integers(len(counts), size=2)] = rng.choice([-1, 0, 1, 2, 3, 255, 256, 2**31 - 1], 2)
+        least, most = (-1, 5) if rng.random() < 0.2 else (0, len(NAMES))
+        total = int(counts.sum()) if 0 <= counts.sum() < 1000 and rng.random() < 0.8 else int(rng.integers(20))
+        lies = {"part_counts": counts, "part_class": rng.integers(least, most, total).astype(np.int32)}
+        save_file({**tensors, **lies}, folder / BANK)
+        refused += attempt(folder) is not None
+    assert refused
 
 
 def headed(entries: Any, rest: int = 0, length: int | None = None) -> bytes:

@@ -87,7 +87,8 @@ def choose(setting: Setting, token: object, painter: DefectInpainter, owns: Sequ
     index = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1
     if kind == OWN and 0 <= index < len(owns):
         return replace(setting, exemplar=None, own=owns[index])
-    if kind == BANK and painter.paints_exemplars and 0 <= index < len(painter.bank):
+    known = kind == BANK and painter.paints_exemplars and 0 <= index < len(painter.bank)
+    if known and not painter.bank.is_compound(index):  # which is of more classes than a mask has here
         return replace(setting, exemplar=index, own=None)
     raise ValueError("the gallery holds no such defect (any more); reload the page")
 

@@ -27,19 +27,28 @@ class BankReport:
     Attributes:
         folder: that was written.
         images: annotated images that were read.
-        defects: kept, by class.
+        defects: kept, by class; a compound is counted for each class that it holds.
+        total: kept, each counted once.
+        compounds: kept, of several classes whose labels touch.
         left_out: the others.
     """
 
     folder: WeightsFolder
     images: int
     defects: dict[str, int]
+    total: int
+    compounds: int
     left_out: Sequence[LeftOut]
 
     def lines(self) -> list[str]:
         """Return what a person wants to know."""
         kept = ", ".join(f"{count} {name}" for name, count in self.defects.items() if count)
-        lines = [f"{sum(self.defects.values())} defects of {self.images} annotated images: {kept}"]
+        lines = [f"{self.total} defects of {self.images} annotated images: {kept}"]
+        if self.compounds:
+            lines.append(
+                f"{self.compounds} of them are compounds: touching labels of several classes, painted as one and "
+                "counted for each class"
+            )
         empty = [name for name, count in self.defects.items() if not count]
         if empty:
             lines.append(f"nothing to paint of {', '.join(empty)}; the values of the other classes in a mask stay")
@@ -84,7 +93,7 @@ def make_bank(
     unknown = [name for name in classes or () if name not in dataset.class_names]
     if unknown:
         raise DataError(f"no class {unknown[0]!r} in the data; its classes are {', '.join(dataset.class_names)}")
-    found = Collected()
+    found = Collected(compounds=weights is None)  # a generator paints shapes of one class each
     annotated = [record for record in records if record.classes]
     for record in tqdm(annotated, desc="defects", unit="image", leave=False, disable=None if progress else True):
         image, mask = dataset.read(record)
@@ -94,7 +103,8 @@ def make_bank(
         found.add(Annotated(record.name, image, mask, record.group))
     # Classes without a defect keep their place: the values of masks stay those of the data.
     bank, names = found.bank(dataset.class_names), tuple(dataset.class_names)
-    counts = dict(zip(names, bank.counts(), strict=True))
+    every = range(len(names))
+    counts = dict(zip(names, bank.counts(every), strict=True))
     training = {
         "name": out.name,
         "data": type(dataset).__name__,
@@ -102,6 +112,7 @@ def make_bank(
         "licence": dataset.licence,
         "images": len(annotated),
         "defects": counts,
+        **({"compounds": len(bank.compounds)} if bank.compounds else {}),
         "left_out": dict(Counter(entry.kind for entry in found.left_out)),
         "formulas": {
             name: f"{f.ratio:.1f} {f.difference:.1f} {f.pixels:.1f}"
@@ -123,8 +134,8 @@ def make_bank(
     pictures = {PICTURE: picture, **({LEFT_OUT: listed.encode()} if listed else {})}
     write_folder(out, config, model, bank.to_tensors(), bank_card(config, PICTURE), pictures)
     folder = read_folder(out, str(out))
-    assert DefectInpainter(folder).bank.counts() == bank.counts(), "what was written can be read"
-    return BankReport(folder, len(annotated), counts, found.left_out)
+    assert DefectInpainter(folder).bank.counts(every) == bank.counts(every), "what was written can be read"
+    return BankReport(folder, len(annotated), counts, len(bank), len(bank.compounds), found.left_out)
 
 
 def _with_generator(config: WeightsConfig, weights: WeightsFolder) -> tuple[WeightsConfig, dict[str, np.ndarray]]:

@@ -53,7 +53,7 @@ class Placed:
     @classmethod
     def of(cls, sample: int, draw: Draw, device: torch.device) -> Placed:
         """Take over a draw of an image."""
-        outline = Outline.of(Shape(draw.mask, draw.class_index, look=draw.look), device)
+        outline = Outline.of(Shape(draw.mask, draw.class_index, look=draw.look, parts=draw.parts), device)
         return cls(sample, outline, draw.top, draw.left, draw.z)
 
 

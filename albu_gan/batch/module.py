@@ -35,17 +35,18 @@ MASK_DTYPES = frozenset(
 
 @dataclass(frozen=True)
 class _Painted:
-    """Draws, the pixels of their masks, and these (P, C) pixels in [0, 1] before and after."""
+    """Draws, the pixels of their masks, the class of each, and these (P, C) pixels in [0, 1] before and after."""
 
     placed: list[Placed]
     pixels: Pixels
+    classes: Tensor
     before: Tensor
     after: Tensor
 
     def keep(self, draws: list[bool]) -> _Painted:
         """Return those of some draws; their numbers stay."""
         part, where = self.pixels.part([number for number, kept in enumerate(draws) if kept], renumber=False)
-        return _Painted(self.placed, part, self.before[where], self.after[where])
+        return _Painted(self.placed, part, self.classes[where], self.before[where], self.after[where])
 
 
 class BatchDefectInpaint(nn.Module):
@@ -213,7 +214,7 @@ class BatchDefectInpaint(nn.Module):
         painter = self._painter(device)
         return DefectSampler(
             painter,
-            class_probabilities(painter, self.classes, self.class_sampling),
+            class_probabilities(painter, self.classes, self.class_sampling, self.mask_source),
             self.defects_range,
             self.mask_source,
             self.scale_range,
@@ -269,7 +270,8 @@ class BatchDefectInpaint(nn.Module):
         if unseen:
             self._add_painted(added, images, placed, pixels, unseen)
         before = images[pixels.sample, :, pixels.row, pixels.column].float()
-        return _Painted(placed, pixels, before, (before + added).clamp(0, 1))
+        classes = torch.cat([outline.classes for outline in outlines])
+        return _Painted(placed, pixels, classes, before, (before + added).clamp(0, 1))
 
     def _add_looks(self, added: Tensor, images: Tensor, placed: list[Placed], pixels: Pixels) -> None:
         """Relight the defects whose look is known, in numpy, into (P, C) what is added; in place."""
@@ -345,15 +347,16 @@ class BatchDefectInpaint(nn.Module):
         at = painted.pixels
         images[at.sample, :, at.row, at.column] = painted.after.to(images.dtype)
         if masks is not None and channels is not None:
-            drawn = [channels[entry.outline.shape.class_index] for entry in painted.placed]
-            table = torch.tensor(drawn, device=masks.device)
-            masks[at.sample, table[at.draw], at.row, at.column] = 1
+            table = torch.tensor(channels, device=masks.device)
+            masks[at.sample, table[painted.classes], at.row, at.column] = 1
         elif masks is not None:
             masks = masks[:, 0] if masks.ndim == 4 else masks
-            names = self.class_names
-            values = [self.mask_values[names[entry.outline.shape.class_index]] for entry in painted.placed]
+            shapes = [entry.outline.shape for entry in painted.placed]
+            drawn = {c for s in shapes for c in ((s.class_index,) if s.parts is None else s.parts.classes)}
+            # Values of classes that are not painted need not fit into the mask.
+            values = [self.mask_values[name] if i in drawn else 0 for i, name in enumerate(self.class_names)]
             table = torch.tensor(values, device=masks.device, dtype=masks.dtype)
-            masks[at.sample, at.row, at.column] = table[at.draw]
+            masks[at.sample, at.row, at.column] = table[painted.classes]
 
 
 def _given(draws: Sequence[Sequence[Draw]], images: Tensor) -> list[Placed]:

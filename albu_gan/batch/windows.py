@@ -79,12 +79,14 @@ class Outline:
         row: (P,) int64, of each pixel in the mask.
         column: (P,) int64.
         weight: (P,) float32, `edge_weight` where no border of the image is touched.
+        classes: (P,) int64, class index of each pixel; one for all of them but for a compound.
     """
 
     shape: Shape
     row: Tensor
     column: Tensor
     weight: Tensor
+    classes: Tensor
 
     @classmethod
     def of(cls, shape: Shape, device: torch.device) -> Outline:
@@ -92,7 +94,10 @@ class Outline:
         height, width = shape.mask.shape
         weight = edge_weight(shape.mask, 1, 1, (height + 2, width + 2))[shape.mask]
         row, column = torch.from_numpy(np.stack(np.nonzero(shape.mask))).to(device)
-        return cls(shape, row, column, torch.from_numpy(weight).to(device))
+        parts = shape.parts
+        one = np.full(len(weight), shape.class_index, np.int64)
+        classes = one if parts is None else parts.class_map()[shape.mask] - 1
+        return cls(shape, row, column, torch.from_numpy(weight).to(device), torch.from_numpy(classes).to(device))
 
     def weight_at(self, top: int, left: int, image_hw: tuple[int, int]) -> Tensor:
         """`edge_weight` of its pixels where it lies in an image."""

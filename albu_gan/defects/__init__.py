@@ -4,6 +4,7 @@ from albu_gan.defects.bank import (
     DefectBank,
 )
 from albu_gan.defects.collect import Annotated, Collected, LeftOut, annotated_images, collect
+from albu_gan.defects.donors import Donor
 from albu_gan.defects.exemplars import dress, wear
 from albu_gan.defects.fitting import (
     PLACES,
@@ -59,6 +60,7 @@ __all__ = [
     "DefectBank",
     "DefectInpainter",
     "DefectSampler",
+    "Donor",
     "Forbidden",
     "LATENT_REDRAWS",
     "Laid",

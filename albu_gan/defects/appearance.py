@@ -25,7 +25,7 @@ from albu_gan.defects.surface import (
     smooth_by,
     step,
 )
-from albu_gan.painting import mask_box
+from albu_gan.painting import Parts, mask_box
 
 RIM = 6  # pixels kept around a defect: a warped mask may look one or two beyond its own
 MARGIN = 3  # pixels around a label that still show its defect
@@ -70,6 +70,7 @@ class Appearance:
         grain: of the surface around the defect.
         mattes: (ceil(h / HALF), ceil(w / HALF), 2) uint8, `cover` and `alpha` of `Laid` in 255ths.
         beyond: how much of the defect is left just outside of its label, in [0, 1]; near 0 if the label holds all.
+        parts: of a compound, as large as `mask`; None for a defect of one class.
     """
 
     pixels: np.ndarray
@@ -78,6 +79,7 @@ class Appearance:
     grain: Grain
     mattes: np.ndarray
     beyond: float
+    parts: Parts | None = None
 
     @property
     def offset_xy(self) -> tuple[int, int]:

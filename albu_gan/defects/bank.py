@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,29 @@ from albu_gan.defects.donors import MAX_PIXELS, Donor, Frame, decode, encode, fr
 from albu_gan.defects.likeness import Metric, metric
 from albu_gan.defects.shapes import Shape
 from albu_gan.defects.traits import Traits, alike
-from albu_gan.hub import APPEARANCE_TENSORS, CENTRES, WeightsError, check_bank_header, check_safetensors
-from albu_gan.painting import Origin
+from albu_gan.hub import (
+    APPEARANCE_TENSORS,
+    CENTRES,
+    COMPOUND_TENSORS,
+    WeightsError,
+    check_bank_header,
+    check_safetensors,
+)
+from albu_gan.painting import MAX_PARTS, Origin
 
 MAX_SIDE = 8192
 MAX_CHANNELS = 3
 DECODED_BYTES = 16 << 20  # of appearances that are kept decoded in a process
+#: Attributes that no pickle takes along.
+DERIVED = ("_compounds", "_of_class", "_members", "_decoded", "_decoded_bytes", "_alike", "_seen", "_metrics")
 
 
 class DefectBank:
     """Real defects, packed.
+
+    Most are of one class. A compound holds several, whose labels touch, and is painted as one; its own class is the one
+    that covers the most of it. It belongs to every class that it holds, but can be painted only where all of them are:
+    what is asked of a class leaves compounds out unless it is told which classes are painted.
 
     Args:
         shapes: at least one of every class that is to be painted.
@@ -65,15 +78,20 @@ class DefectBank:
 
     def _prepare(self) -> None:
         """Derive what is not stored."""
-        self._of_class = [np.flatnonzero(self._classes == index) for index in range(self.num_classes)]
+        held = {i: frozenset(frame.part_classes) for i, frame in enumerate(self._frames) if frame.part_classes}
+        self._compounds: dict[int, frozenset[int]] = held
+        single = np.array([index not in held for index in range(len(self))], bool)
+        self._of_class = [np.flatnonzero((self._classes == index) & single) for index in range(self.num_classes)]
+        self._members: dict[tuple[int, frozenset[int]], np.ndarray] = {}
         self._decoded: OrderedDict[int, Appearance] = OrderedDict()
         self._decoded_bytes = 0
         self._alike: dict[int, list[int]] = {}
-        self._seen: dict[int, tuple[np.ndarray, Metric]] = {}
+        self._seen: dict[tuple[int, frozenset[int]], np.ndarray] = {}
+        self._metrics: dict[int, Metric] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__}
-        for derived in ("_of_class", "_decoded", "_decoded_bytes", "_alike", "_seen"):
+        for derived in DERIVED:
             del state[derived]
         return state
 
@@ -94,13 +112,42 @@ class DefectBank:
         """Whether it says where in its image each shape was seen."""
         return self._centres is not None
 
-    def counts(self) -> list[int]:
-        """Return how many shapes each class has."""
-        return [len(indices) for indices in self._of_class]
+    @property
+    def compounds(self) -> list[int]:
+        """The numbers of the defects that hold several classes."""
+        return list(self._compounds)
 
-    def members(self, class_index: int) -> list[int]:
-        """Return the numbers of the defects of a class."""
-        return [int(index) for index in self._of_class[class_index]]
+    def counts(self, painted: Collection[int] = ()) -> list[int]:
+        """Return how many defects each class has; a compound counts once for every class that it holds.
+
+        Args:
+            painted: classes that may be painted; a compound counts if all that it holds are among them.
+        """
+        return [len(self._of(index, painted)) for index in range(self.num_classes)]
+
+    def members(self, class_index: int, painted: Collection[int] = ()) -> list[int]:
+        """Return the numbers of the defects of a class; `painted` as in `counts`."""
+        found: list[int] = self._of(class_index, painted).tolist()
+        return found
+
+    def _of(self, class_index: int, painted: Collection[int]) -> np.ndarray:
+        """Numbers of the defects of a class, ascending."""
+        if not self._compounds or not painted:
+            return self._of_class[class_index]
+        key = class_index, frozenset(painted)
+        if key not in self._members:
+            more = [i for i, held in self._compounds.items() if class_index in held <= key[1]]
+            self._members[key] = np.sort(np.concatenate([self._of_class[class_index], np.array(more, np.int64)]))
+        return self._members[key]
+
+    def classes_of(self, index: int) -> tuple[int, ...]:
+        """Return the classes that a defect holds, ascending."""
+        held = self._compounds.get(index)
+        return (self.class_of(index),) if held is None else tuple(sorted(held))
+
+    def is_compound(self, index: int) -> bool:
+        """Whether a defect holds several classes."""
+        return index in self._compounds
 
     def __getitem__(self, index: int) -> Shape:
         height, width = self._sizes[index]
@@ -110,16 +157,16 @@ class DefectBank:
         return Shape(mask, int(self._classes[index]), self._edges[index], origin, centre, int(index))
 
     def class_of(self, index: int) -> int:
-        """Return the class of a defect."""
+        """Return the class of a defect, of a compound the one that covers the most of it."""
         return int(self._classes[index])
 
     def size_of(self, index: int) -> tuple[int, int]:
         """Return height and width of a defect."""
         return self._sizes[index]
 
-    def sample(self, class_index: int, rng: np.random.Generator) -> Shape:
-        """Draw one shape of a class, each with the same probability."""
-        indices = self._of_class[class_index]
+    def sample(self, class_index: int, rng: np.random.Generator, painted: Collection[int] = ()) -> Shape:
+        """Draw one shape of a class, each with the same probability; `painted` as in `counts`."""
+        indices = self._of(class_index, painted)
         return self[int(indices[rng.integers(len(indices))])]
 
     def appearance(self, index: int) -> Appearance:
@@ -142,7 +189,12 @@ class DefectBank:
         return found
 
     def alike(self, index: int) -> list[int]:
-        """Return the defects of the same class whose appearance this one may wear; see `traits.alike`."""
+        """Return the defects of the same class whose appearance this one may wear; see `traits.alike`.
+
+        A compound wears none, and lends its own to none.
+        """
+        if index in self._compounds:
+            return []
         if index not in self._alike:
             members = self._of_class[self._classes[index]]
             own = int(np.flatnonzero(members == index)[0])
@@ -155,31 +207,45 @@ class DefectBank:
 
     def surroundings(self, index: int) -> tuple[np.ndarray, Metric]:
         """Return what a defect was seen on, (D,), and what that differs by within its class."""
-        return self._surroundings[index], self.surroundings_of_class(self.class_of(index))[1]
+        return self._surroundings[index], self._metric(self.class_of(index))
 
-    def surroundings_of_class(self, class_index: int) -> tuple[np.ndarray, Metric]:
+    def surroundings_of_class(self, class_index: int, painted: Collection[int] = ()) -> tuple[np.ndarray, Metric]:
         """Return what each defect of a class was seen on, (N, D) in the order of `members`, and the same metric."""
-        if class_index not in self._seen:
-            seen = self._surroundings[self._of_class[class_index]]
-            self._seen[class_index] = seen, metric(seen)
-        return self._seen[class_index]
+        key = class_index, frozenset(painted if self._compounds else ())
+        if key not in self._seen:
+            self._seen[key] = self._surroundings[self._of(class_index, painted)]
+        return self._seen[key], self._metric(class_index)
+
+    def _metric(self, class_index: int) -> Metric:
+        """What differs within a class, compounds and all."""
+        if class_index not in self._metrics:
+            self._metrics[class_index] = metric(self._surroundings[self._of(class_index, range(self.num_classes))])
+        return self._metrics[class_index]
 
     def of_classes(self, kept: Sequence[int]) -> DefectBank:
-        """Return the bank of some classes, which are numbered anew, in the order that is given."""
+        """Return the bank of some classes, which are numbered anew, in the order that is given.
+
+        Compounds that hold another class, too, are not in it.
+        """
         numbers = {index: number for number, index in enumerate(kept)}
-        members = [index for index in range(len(self)) if self.class_of(index) in numbers]
+        members = [index for index in range(len(self)) if numbers.keys() >= set(self.classes_of(index))]
         shapes = [replace(self[index], class_index=numbers[self.class_of(index)]) for index in members]
         bank = DefectBank(shapes, len(kept))
         if self.has_appearances:
-            bank._encoded, bank._frames = [self._encoded[i] for i in members], [self._frames[i] for i in members]
+            bank._encoded, frames = [self._encoded[i] for i in members], [self._frames[i] for i in members]
+            bank._frames = [replace(f, part_classes=tuple(numbers[c] for c in f.part_classes)) for f in frames]
             bank._surroundings, bank._statures = self._surroundings[members], self._statures[members]
             bank._traits = [self._traits[i] for i in members]
             bank.formulas = tuple(self.formulas[index] for index in kept)
+            bank._prepare()
         return bank
 
     def shapes_alone(self) -> DefectBank:
-        """Return the same bank without any pixel of the images it was made from."""
-        return DefectBank([self[index] for index in range(len(self))], self.num_classes)
+        """Return the same bank without any pixel of the images it was made from, and without compounds.
+
+        The shape of a compound alone is of no class.
+        """
+        return DefectBank([self[i] for i in range(len(self)) if not self.is_compound(i)], self.num_classes)
 
     def to_tensors(self) -> dict[str, np.ndarray]:
         """Return what `defects.safetensors` holds."""
@@ -201,6 +267,9 @@ class DefectBank:
             tensors["stature"] = self._statures.astype(np.float32)
             tensors["traits"] = np.array([(t.inventable, t.solid, t.stiff) for t in self._traits], np.uint8)
             tensors["formula"] = np.array([(f.ratio, f.difference, f.pixels) for f in self.formulas], np.float32)
+        if self._compounds:
+            tensors["part_counts"] = np.array([len(f.part_classes) for f in self._frames], np.int32)
+            tensors["part_class"] = np.array([c for f in self._frames for c in f.part_classes], np.int32)
         return tensors
 
     @classmethod
@@ -273,11 +342,12 @@ class DefectBank:
         if tensors["grain"].min() < 0 or (tensors["grain"][:, :2] <= 0).any():
             raise ValueError(f"{path}: a surface has no grain; {again}")
         ends = np.cumsum(lengths)
+        parts = self._part_classes(path, tensors)
         data = tensors["encoded"].tobytes()
         self._encoded = [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
         self._frames = [
-            Frame((int(h), int(w)), (int(y), int(x)), int(c), tuple(float(g) for g in grain))  # type: ignore[arg-type]
-            for (h, w, y, x), c, grain in zip(frames, channels, tensors["grain"], strict=True)
+            Frame((int(h), int(w)), (int(y), int(x)), int(c), tuple(float(g) for g in grain), parts.get(i, ()))  # type: ignore[arg-type]
+            for i, ((h, w, y, x), c, grain) in enumerate(zip(frames, channels, tensors["grain"], strict=True))
         ]
         self._surroundings, self._statures = tensors["surroundings"], tensors["stature"]
         self._traits = [Traits(bool(a), bool(b), bool(c)) for a, b, c in tensors["traits"]]
@@ -285,6 +355,25 @@ class DefectBank:
             self.formulas = tuple(Formula(*(float(share) for share in row)) for row in tensors["formula"])
         except ValueError as err:
             raise ValueError(f"{path}: {err}; {again}") from err
+
+    def _part_classes(self, path: Path, tensors: dict[str, np.ndarray]) -> dict[int, tuple[int, ...]]:
+        """Classes of the parts of each compound."""
+        if not set(COMPOUND_TENSORS) <= set(tensors):
+            return {}
+        again = "make it again"
+        counts, classes = tensors["part_counts"].astype(np.int64), tensors["part_class"]
+        if counts.min() < 0 or counts.max() > MAX_PARTS or counts.sum() != len(classes):
+            raise ValueError(
+                f"{path}: {len(classes)} parts of compounds, {counts.sum()} wanted, {MAX_PARTS} each at most; {again}"
+            )
+        if len(classes) and not 0 <= classes.min() <= classes.max() < self.num_classes:
+            raise ValueError(f"{path}: a part's class is not among the {self.num_classes} classes of config.json")
+        ends = np.cumsum(counts)
+        found = {int(i): tuple(classes[ends[i] - counts[i] : ends[i]].tolist()) for i in np.flatnonzero(counts)}
+        for index, held in found.items():
+            if len(set(held)) < 2 or self.class_of(index) not in held:
+                raise ValueError(f"{path}: a compound holds one class, or not the one that it is of; make it again")
+        return found
 
 
 def _stacked(descriptions: Sequence[np.ndarray]) -> np.ndarray:

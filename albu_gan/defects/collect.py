@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-import cv2
 import numpy as np
 
-from albu_gan.defects.appearance import cut_appearance
+from albu_gan.defects.appearance import Appearance, Formula, cut_appearance
 from albu_gan.defects.bank import MAX_SIDE, DefectBank
 from albu_gan.defects.donors import Donor
 from albu_gan.defects.formula import Evidence, choose_formulas, evidence, reject
 from albu_gan.defects.likeness import describe_donor
 from albu_gan.defects.shapes import Shape
-from albu_gan.defects.traits import stature, traits
+from albu_gan.defects.touching import Box, find_labels, joined_box, joined_labels, parts_of
+from albu_gan.defects.traits import Traits, stature, traits
+from albu_gan.painting import Parts
 
-MIN_AREA = 6  # pixels; what is smaller is a slip of the brush
 BORDER = 1  # pixels from the image's border within which a shape counts as cut off by it
 
 
@@ -73,6 +73,7 @@ class Collected:
         groups: of each.
         left_out: those that are not kept.
         images: how many were looked at.
+        compounds: whether labels of several classes that touch are kept as one defect; else each is judged by itself.
     """
 
     shapes: list[Shape] = field(default_factory=list)
@@ -81,29 +82,53 @@ class Collected:
     groups: list[Hashable] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     images: int = 0
+    compounds: bool = True
 
     def add(self, annotated: Annotated) -> None:
-        """Cut out every connected defect of an image."""
+        """Cut out every connected defect of an image, and what touches it and is of it."""
         self.images += 1
         image = _gray_if_gray(annotated.image)
-        for class_index, mask, box in components(annotated.mask):
-            top, left, height, width = box
-            appearance = cut_appearance(image, mask, annotated.mask)
-            reason = reject(appearance, mask, annotated.mask)
-            if max(height, width) > MAX_SIDE:
-                reason = f"longer than {MAX_SIDE} pixels"
-            if reason is not None:
-                self.left_out.append(LeftOut(annotated.name, class_index, top, left, reason))
-                continue
-            H, W = mask.shape
-            edges = (top <= BORDER, left <= BORDER, top + height >= H - BORDER, left + width >= W - BORDER)
-            centre = ((top + height / 2) / H, (left + width / 2) / W)
-            cut = np.ascontiguousarray(mask[top : top + height, left : left + width])
-            self.shapes.append(Shape(cut, class_index, edges, None, centre))
-            surroundings = describe_donor(image, mask, appearance)
-            self.donors.append(Donor(appearance, surroundings, stature(appearance), traits(appearance)))
-            self.evidence.append(evidence(appearance))
-            self.groups.append(annotated.group)
+        numbers, labels = find_labels(annotated.mask)
+        alone = [[number] for number in range(1, len(labels) + 1)]
+        for members in joined_labels(numbers, labels) if self.compounds else alone:
+            if len(members) > 1:
+                box = joined_box([labels[number - 1].box for number in members])
+                found = parts_of(_within(numbers, box), labels, members)
+                if found is not None:
+                    whole = np.zeros(numbers.shape, bool)
+                    _within(whole, box)[:] = found[0].numbers > 0
+                    if self._take(annotated, image, whole, box, *found) is None:
+                        continue
+            for number in members:  # of a compound that cannot be kept, too: each by itself
+                label = labels[number - 1]
+                reason = self._take(annotated, image, numbers == number, label.box, None, label.class_index)
+                if reason is not None:
+                    top, left = label.box[:2]
+                    self.left_out.append(LeftOut(annotated.name, label.class_index, top, left, reason))
+
+    def _take(
+        self, annotated: Annotated, image: np.ndarray, mask: np.ndarray, box: Box, parts: Parts | None, class_index: int
+    ) -> str | None:
+        """Keep a defect, or say why not."""
+        top, left, height, width = box
+        appearance = cut_appearance(image, mask, annotated.mask)
+        reason = reject(appearance, mask, annotated.mask)
+        if max(height, width) > MAX_SIDE:
+            reason = f"longer than {MAX_SIDE} pixels"
+        if reason is not None:
+            return reason
+        H, W = mask.shape
+        edges = (top <= BORDER, left <= BORDER, top + height >= H - BORDER, left + width >= W - BORDER)
+        centre = ((top + height / 2) / H, (left + width / 2) / W)
+        self.shapes.append(Shape(np.ascontiguousarray(_within(mask, box)), class_index, edges, None, centre))
+        surroundings, how = describe_donor(image, mask, appearance), traits(appearance)
+        if parts is not None:
+            appearance = replace(appearance, parts=_framed(parts, appearance))
+            how = Traits(False, False, how.stiff)  # another look, or an invented one, would not keep to its parts
+        self.donors.append(Donor(appearance, surroundings, stature(appearance), how))
+        self.evidence.append(evidence(appearance))
+        self.groups.append(annotated.group)
+        return None
 
     def bank(self, class_names: Sequence[str]) -> DefectBank:
         """Return the bank.
@@ -118,9 +143,22 @@ class Collected:
                 f"no defect that can be painted was found in {self.images} images"
                 + (f": {said}" if said else ", none of them has a labelled pixel; give masks with defects")
             )
-        classes = [shape.class_index for shape in self.shapes]
-        formulas = choose_formulas(self._even_evidence(), classes, self.groups, len(class_names))
+        formulas = self._formulas(len(class_names))
         return DefectBank(self.shapes, len(class_names), self.donors, formulas)
+
+    def _formulas(self, num_classes: int) -> list[Formula]:
+        """Choose by the defects of one class; a compound speaks for its own only where nothing else does."""
+        classes = [shape.class_index for shape in self.shapes]
+        single = {index for index, donor in zip(classes, self.donors, strict=True) if donor.appearance.parts is None}
+        heard = [
+            number
+            for number, donor in enumerate(self.donors)
+            if donor.appearance.parts is None or classes[number] not in single
+        ]
+        every = self._even_evidence()
+        return choose_formulas(
+            [every[n] for n in heard], [classes[n] for n in heard], [self.groups[n] for n in heard], num_classes
+        )
 
     def _even_evidence(self) -> list[Evidence]:
         """Evidence of as many channels everywhere: that of gray defects among colour ones is repeated."""
@@ -191,14 +229,24 @@ def annotated_images(
         yield Annotated(f"images[{number}]", image, mask.astype(np.int64), number if groups is None else groups[number])
 
 
-def components(mask: np.ndarray) -> Iterator[tuple[int, np.ndarray, tuple[int, int, int, int]]]:
-    """Yield (class index, (H, W) bool mask, box) of each connected part of an index mask, from `MIN_AREA` pixels on."""
-    for value in np.unique(mask[mask > 0]):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=8)
-        for index in range(1, count):
-            left, top, width, height, area = (int(v) for v in stats[index])
-            if area >= MIN_AREA:
-                yield int(value) - 1, labels == index, (top, left, height, width)
+def components(mask: np.ndarray) -> Iterator[tuple[int, np.ndarray, Box]]:
+    """Yield (class index, (H, W) bool mask, box) of each connected part of an index mask; see `find_labels`."""
+    numbers, labels = find_labels(mask)
+    for number, label in enumerate(labels, 1):
+        yield label.class_index, numbers == number, label.box
+
+
+def _within(array: np.ndarray, box: Box) -> np.ndarray:
+    """The part of an (H, W) array in a box, a view."""
+    return array[box[0] : box[0] + box[2], box[1] : box[1] + box[3]]
+
+
+def _framed(parts: Parts, appearance: Appearance) -> Parts:
+    """Bring parts from the box of a compound into the frame of its appearance."""
+    (x, y), (h, w) = appearance.offset_xy, parts.numbers.shape
+    numbers = np.zeros(appearance.mask.shape, np.uint8)
+    numbers[y : y + h, x : x + w] = parts.numbers
+    return replace(parts, numbers=numbers)
 
 
 def _gray_if_gray(image: np.ndarray) -> np.ndarray:

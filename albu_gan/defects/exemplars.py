@@ -10,8 +10,10 @@ import numpy as np
 
 from albu_gan.defects.appearance import Appearance, Formula
 from albu_gan.defects.bank import DefectBank
+from albu_gan.defects.relight import lay_parts
 from albu_gan.defects.shapes import Shape
 from albu_gan.defects.variation import Variation, draw_contrast, draw_variation, paint_variation
+from albu_gan.painting import Parts
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,17 @@ class RelitExemplar:
         """Return what is to be added to an image; see `Look`."""
         return paint_variation(self.appearance, self.matrix, self.variation, image, top, left, self.formula)
 
+    def parts(self) -> Parts | None:
+        """Return which pixel of the label shows which part of a compound; None for a donor of one class."""
+        if self.appearance.parts is None:
+            return None
+        y, x = self.variation.offset_yx
+        moved = np.asarray(self.matrix, np.float64) - [[0, 0, x], [0, 0, y]]
+        return lay_parts(self.appearance, moved, self.variation.mask, self.variation.displacement)
+
 
 def dress(shape: Shape, bank: DefectBank, variation: float, rng: np.random.Generator) -> Shape:
-    """Give a shape the look of the defect it was made from, both varied together.
+    """Give a shape the look of the defect it was made from, both varied together, and the parts if it is a compound.
 
     Args:
         shape: from `bank`, mirrored, scaled and turned; or invented after a shape of it.
@@ -52,9 +62,11 @@ def dress(shape: Shape, bank: DefectBank, variation: float, rng: np.random.Gener
         return replace(shape, look=RelitExemplar(appearance, np.eye(2, 3), varied, formula))
     others = _Appearances(bank, bank.alike(shape.donor))
     traits = bank.traits(shape.donor)
+    if appearance.parts is not None:  # nothing else keeps to its parts
+        traits = replace(traits, inventable=False, solid=False)
     varied = draw_variation(appearance, shape.mask, variation, rng, traits, others, shape.edges)
     look = RelitExemplar(appearance, shape.origin.matrix, varied, formula)
-    return replace(shape, mask=varied.mask, look=look)
+    return replace(shape, mask=varied.mask, look=look, parts=look.parts())
 
 
 def wear(
@@ -65,7 +77,7 @@ def wear(
     variation: float,
     rng: np.random.Generator,
 ) -> RelitExemplar:
-    """Lay the look of a real defect into a mask of somebody's own.
+    """Lay the look of a real defect into a mask of somebody's own; that of a compound only if it is asked for.
 
     Args:
         mask: (h, w) bool, tight.
@@ -89,7 +101,7 @@ def wear(
 
 
 def _of_about_the_size(mask: np.ndarray, bank: DefectBank, class_index: int, rng: np.random.Generator) -> int:
-    members = [index for index in range(len(bank)) if bank.class_of(index) == class_index]
+    members = bank.members(class_index) if class_index < bank.num_classes else []
     if not members:
         raise ValueError("the bank holds no defect of this class; choose another, or give exemplar=")
     wanted = np.log(mask.shape)

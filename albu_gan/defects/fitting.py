@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from albu_gan.defects.bank import DefectBank
@@ -17,7 +19,12 @@ PROBE = probe_points(np.ones((16, 16), bool))  # for these, whatever the shape
 
 
 def draw_fitting(
-    bank: DefectBank, class_index: int, image: np.ndarray, strength: float, rng: np.random.Generator
+    bank: DefectBank,
+    class_index: int,
+    image: np.ndarray,
+    strength: float,
+    rng: np.random.Generator,
+    painted: Collection[int] = (),
 ) -> int:
     """Draw a defect of a class that could have been seen on a surface as an image has.
 
@@ -29,16 +36,17 @@ def draw_fitting(
         image: (H, W) or (H, W, C), uint8, or float32 in [0, 1].
         strength: `place_like` of `DefectSampler`; 0 for any defect with the same probability.
         rng: the only source of randomness.
+        painted: classes that a compound may hold; see `DefectBank.counts`.
 
     Returns:
         Its number in the bank.
     """
-    members = bank.members(class_index)
+    members = bank.members(class_index, painted)
     if strength <= 0 or len(members) == 1:
         return members[int(rng.integers(len(members)))]
     height, width = image.shape[:2]
     spots = rng.integers((max(height - 15, 1), max(width - 15, 1)), size=(VIEWS, 2))
-    seen, usual = bank.surroundings_of_class(class_index)
+    seen, usual = bank.surroundings_of_class(class_index, painted)
     odds = fitting_odds(describe(image, PROBE, spots), seen, usual, USUAL, strength)
     return members[choose(odds, rng)]
 

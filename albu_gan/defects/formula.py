@@ -15,7 +15,7 @@ import numpy as np
 
 from albu_gan.defects.appearance import DIFFERENCE, MARGIN, PIXELS, RATIO, Appearance, Formula, effect_bands, thin
 from albu_gan.defects.relight import Laid, Place, relight
-from albu_gan.defects.surface import dilate
+from albu_gan.defects.touching import CUT_SHARE, outline_met
 from albu_gan.painting import mask_box
 
 STEPS = 10  # of a share between 0 and 1
@@ -26,7 +26,6 @@ LEAST_PART = 0.05  # of a mask that must be darker, or brighter, for the two to 
 LEAST_LEVELS = 3.0  # of 255, that a defect differs by from its surface at least
 LEAST_GRAINS = 2.1  # deviations of the grain, likewise, in its strongest tenth; in that of bare grain it is 1.6
 LARGEST_SHARE = 0.5  # of the image that a defect covers
-CUT_SHARE = 0.25  # of a mask's outline that may run along a neighbour
 
 
 @dataclass(frozen=True)
@@ -202,9 +201,7 @@ def reject(appearance: Appearance, mask: np.ndarray, labelled: np.ndarray | None
     if labelled is not None:
         top, left = max(0, box[0] - MARGIN), max(0, box[1] - MARGIN)
         around = slice(top, box[0] + box[2] + MARGIN), slice(left, box[1] + box[3] + MARGIN)
-        own = np.ascontiguousarray(mask[around] != 0)
-        outline = dilate(own, 1) & ~own
-        met = float(((labelled[around] != 0) & outline).sum() / max(int(outline.sum()), 1))
+        met, _ = outline_met(np.ascontiguousarray(mask[around] != 0), labelled[around])
         if met > CUT_SHARE:
             return f"cut by a neighbour: another label runs along {met:.0%} of its outline"
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce as reduce_by
 
 import cv2
@@ -11,7 +11,8 @@ import numpy as np
 
 from albu_gan.defects.appearance import Appearance, Formula, effect_bands
 from albu_gan.defects.surface import BOX, SPARSE, Grain, blur_of, box_around, quantile, roughness, smooth, step
-from albu_gan.painting import edge_weight
+from albu_gan.defects.touching import spread, without_small_parts
+from albu_gan.painting import Parts, edge_weight
 
 EPSILON = 8 / 255  # added before logarithms: what a camera shows of black
 LEAST_BLUR, MOST_BLUR = 0.4, 1.0  # sigma in pixels: less of a difference goes unseen, more is not believed
@@ -83,8 +84,7 @@ def lay(
     """
     own = 0.0 if place is None else _own(appearance.grain, place)
     stacks = _matted(appearance, own)
-    x, y = appearance.offset_xy
-    forward = np.vstack([matrix, [0, 0, 1]]) @ np.array([[1.0, 0, -x], [0, 1, -y], [0, 0, 1]])
+    forward = _forward(appearance, matrix)
     scale = math.sqrt(max(abs(float(np.linalg.det(forward[:2, :2]))), 1e-6))
     if scale < 0.7:  # average what falls into one pixel
         stacks = [cv2.GaussianBlur(stack, (0, 0), 0.4 / scale) for stack in stacks]
@@ -96,6 +96,36 @@ def lay(
     else:
         pixels, surface, cover, alpha = stacks[0][:, :, :C], stacks[1][:, :, :C], stacks[0][:, :, C], stacks[1][:, :, C]
     return Laid(pixels, surface, cover, alpha, own, appearance.beyond)
+
+
+def lay_parts(
+    appearance: Appearance, matrix: np.ndarray, mask: np.ndarray, displacement: np.ndarray | None = None
+) -> Parts:
+    """Warp the parts of a compound into a mask, as `lay` warps how it looks: every pixel is of the part that it shows.
+
+    What the mask holds beyond the compound is of the nearest part, and so are the pixels of parts that would be too
+    small to be a label.
+
+    Args:
+        appearance: of the compound.
+        matrix: see `lay`.
+        mask: (h, w) bool, not empty.
+        displacement: see `lay`.
+
+    Returns:
+        Of the size of the mask, numbered in the mask alone.
+    """
+    assert appearance.parts is not None, "it is a compound"
+    numbers = spread(appearance.parts.numbers)
+    size_hw = (mask.shape[0], mask.shape[1])
+    warped = _warped(numbers, _forward(appearance, matrix), size_hw, displacement, cv2.INTER_NEAREST)
+    return replace(appearance.parts, numbers=without_small_parts(warped, mask))
+
+
+def _forward(appearance: Appearance, matrix: np.ndarray) -> np.ndarray:
+    """(3, 3), from pixels of an appearance to those of a mask; see `lay`."""
+    x, y = appearance.offset_xy
+    return np.asarray(np.vstack([matrix, [0, 0, 1]]) @ np.array([[1.0, 0, -x], [0, 1, -y], [0, 0, 1]]))
 
 
 def look(image: np.ndarray, top: int, left: int, size_hw: tuple[int, int]) -> Place:
@@ -287,12 +317,16 @@ def _matted(appearance: Appearance, own: float) -> list[np.ndarray]:
 
 
 def _warped(
-    stack: np.ndarray, forward: np.ndarray, size_hw: tuple[int, int], displacement: np.ndarray | None
+    stack: np.ndarray,
+    forward: np.ndarray,
+    size_hw: tuple[int, int],
+    displacement: np.ndarray | None,
+    method: int = cv2.INTER_LINEAR,
 ) -> np.ndarray:
-    """Warp (h, w, 4) by a (3, 3) affine map, after the displacement if there is one."""
+    """Warp (h, w[, 4]) by a (3, 3) affine map, after the displacement if there is one."""
     height, width = size_hw
     whole = np.array_equal(forward, np.rint(forward)) and displacement is None
-    method = cv2.INTER_NEAREST if whole else cv2.INTER_LINEAR
+    method = cv2.INTER_NEAREST if whole else method
     if displacement is None:
         return cv2.warpAffine(stack, forward[:2], (width, height), flags=method, borderMode=cv2.BORDER_REPLICATE)
     back = np.linalg.inv(forward)[:2].astype(np.float32)

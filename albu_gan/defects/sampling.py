@@ -84,14 +84,15 @@ class DefectSampler:
             rng: the only source of randomness.
 
         Returns:
-            Visible defects that neither overlap nor touch a blocked pixel.
+            Visible defects that neither overlap nor touch a blocked pixel; a compound as one patch a part.
         """
         draws, taken = self.draw((image.shape[0], image.shape[1]), blocked, rng, image)
-        kept = []
+        kept: list[Patch] = []
         for draw, patch in zip(draws, self.painter.paint(image, draws), strict=True):
-            final = patch if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
+            final = (draw, patch) if self._visible(image, patch) else self._redraw(image, draw, taken, rng)
             if final is not None:
-                kept.append(final)
+                parts = final[0].parts
+                kept += [final[1]] if parts is None else parts.split(final[1])
         return tuple(kept)
 
     def draw(
@@ -137,7 +138,9 @@ class DefectSampler:
         """Return the same draw with another latent."""
         return replace(draw, z=self.painter.draw_latent(rng))
 
-    def _redraw(self, image: np.ndarray, draw: Draw, taken: Occupancy, rng: np.random.Generator) -> Patch | None:
+    def _redraw(
+        self, image: np.ndarray, draw: Draw, taken: Occupancy, rng: np.random.Generator
+    ) -> tuple[Draw, Patch] | None:
         """Try new latents, then new shapes; None if nothing that can be seen came of it."""
         for shape_try in range(SHAPE_REDRAWS + 1):
             # The same look in the same place would be as faint as before.
@@ -146,7 +149,7 @@ class DefectSampler:
                 draw = self.draw_latent_again(draw, rng)
                 (patch,) = self.painter.paint(image, [draw])
                 if self._visible(image, patch):
-                    return patch
+                    return draw, patch
             if shape_try == SHAPE_REDRAWS:
                 break
             again = self.draw_again(draw, taken, rng, image)
@@ -180,6 +183,8 @@ class DefectSampler:
     ) -> Shape:
         """Draw a shape of a class, from the bank or invented, jitter and dress it; see `jitter_shape` and `dress`.
 
+        No shape is invented after a compound.
+
         Args:
             class_index: of the defect.
             rng: the only source of randomness.
@@ -188,11 +193,13 @@ class DefectSampler:
             image: makes a donor that was seen on a surface as this has more probable; see `draw_fitting`.
         """
         bank = self.painter.bank
+        painted = compound_classes(self.painter, self.mask_source, self.class_weights)
         if image is None or not bank.has_appearances:
-            shape = bank.sample(class_index, rng)
+            shape = bank.sample(class_index, rng, painted)
         else:
-            shape = bank[draw_fitting(bank, class_index, image, self.place_like, rng)]
-        if self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5):
+            shape = bank[draw_fitting(bank, class_index, image, self.place_like, rng, painted)]
+        invent = self.mask_source == "procedural" or (self.mask_source == "both" and rng.random() < 0.5)
+        if invent and (shape.donor is None or not bank.is_compound(shape.donor)):
             shape = procedural_shape(shape, rng)
         if shrink == 1:
             shape = jitter_and_cut(shape, image_hw, self.scale_range, self.rotate_range, rng)
@@ -250,7 +257,7 @@ class DefectSampler:
                 if found:  # where no place is like its donor's, the shape with the least strange one
                     _, shape, corner = min(found, key=lambda entry: entry[0])
                     z = self.painter.draw_latent(rng)
-                    return Draw(shape.mask, *corner, shape.class_index, z, shape.origin, shape.look)
+                    return Draw(shape.mask, *corner, shape.class_index, z, shape.origin, shape.look, shape.parts)
         return None
 
     def _odds(self) -> tuple[list[int], np.ndarray]:
@@ -265,16 +272,32 @@ def longest_side(image_hw: tuple[int, int]) -> float:
     return float(2**0.5 * (max(image_hw) + 2))
 
 
+def compound_classes(painter: Painter, mask_source: str, class_weights: Mapping[int, float]) -> frozenset[int]:
+    """Return the classes that a compound may hold to be drawn: those that may be drawn themselves.
+
+    None if a network paints, which knows one class a shape, or if all shapes are invented.
+    """
+    if not painter.paints_exemplars or mask_source == "procedural":
+        return frozenset()
+    return frozenset(index for index, weight in class_weights.items() if weight > 0)
+
+
 def class_probabilities(
-    painter: DefectInpainter, classes: Sequence[str], class_sampling: str | Mapping[str, float]
+    painter: DefectInpainter,
+    classes: Sequence[str],
+    class_sampling: str | Mapping[str, float],
+    mask_source: str = "bank",
 ) -> dict[int, float]:
     """Return the probability of each class index that may be drawn.
 
     Args:
-        painter: its mask bank says which classes have shapes, and how many.
+        painter: its mask bank says which classes have shapes, and how many; a compound counts for each class it holds.
         classes: to paint.
         class_sampling: "balanced", "dataset" or `{name: weight}`.
+        mask_source: of `DefectSampler`.
     """
     names = painter.class_names
-    weights = class_weights(class_sampling, classes, names, painter.bank.counts())
+    given = class_sampling if isinstance(class_sampling, Mapping) else dict.fromkeys(classes, 1.0)
+    painted = compound_classes(painter, mask_source, {names.index(name): given.get(name, 0.0) for name in classes})
+    weights = class_weights(class_sampling, classes, names, painter.bank.counts(painted))
     return {names.index(name): weight for name, weight in zip(classes, weights, strict=True)}

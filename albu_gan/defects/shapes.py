@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from albu_gan.painting import Look, Origin, thin_parts
+from albu_gan.painting import Look, Origin, Parts, thin_parts
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Shape:
             image, each in [0, 1]; None if that is not known.
         donor: number in the bank of the defect that it was made from, whether its pixels can be traced or not.
         look: how it looks; None leaves that to the network.
+        parts: which pixel is of which class, of a compound that has its look; None for a defect of one class.
     """
 
     mask: np.ndarray
@@ -33,6 +34,7 @@ class Shape:
     centre_yx: tuple[float, float] | None = None
     donor: int | None = None
     look: Look | None = None
+    parts: Parts | None = None
 
 
 def jitter_shape(

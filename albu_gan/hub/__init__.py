@@ -3,6 +3,7 @@
 from albu_gan.hub.bank_header import (
     APPEARANCE_TENSORS,
     CENTRES,
+    COMPOUND_TENSORS,
     check_bank_header,
 )
 from albu_gan.hub.card import bank_card
@@ -44,6 +45,7 @@ __all__ = [
     "BANK",
     "CARD",
     "CENTRES",
+    "COMPOUND_TENSORS",
     "CONFIG",
     "DEFAULT_WEIGHTS",
     "MODEL",

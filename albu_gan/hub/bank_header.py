@@ -25,6 +25,9 @@ APPEARANCE_TENSORS = {
     "traits": ("U8", 2),
     "formula": ("F32", 2),
 }
+#: Likewise, of one with defects that hold several classes: how many parts each has, 0 for one of a single class, and
+#: the class of every part, defect after defect. Both or neither, and with appearances alone.
+COMPOUND_TENSORS = {"part_counts": ("I32", 1), "part_class": ("I32", 1)}
 #: Columns of those tensors that have a row for each shape.
 COLUMNS = {"size_hw": 2, "edges": 4, CENTRES: 2, "frame": 4, "grain": 4, "stature": 8, "traits": 3}
 
@@ -44,12 +47,14 @@ def check_bank_header(path: Path, entries: Mapping[str, TensorEntry]) -> None:
     Raises:
         ValueError: naming the file and the tensor.
     """
-    known = {**SHAPE_TENSORS, **OPTIONAL_TENSORS, **APPEARANCE_TENSORS}
-    looks = set(APPEARANCE_TENSORS) & set(entries)
-    if not set(SHAPE_TENSORS) <= set(entries) <= set(known) or (looks and looks != set(APPEARANCE_TENSORS)):
+    known = {**SHAPE_TENSORS, **OPTIONAL_TENSORS, **APPEARANCE_TENSORS, **COMPOUND_TENSORS}
+    looks, compounds = (set(tensors) & set(entries) for tensors in (APPEARANCE_TENSORS, COMPOUND_TENSORS))
+    whole = looks in (set(), set(APPEARANCE_TENSORS)) and compounds in (set(), set(COMPOUND_TENSORS))
+    if not set(SHAPE_TENSORS) <= set(entries) <= set(known) or not whole or (compounds and not looks):
         raise ValueError(
             f"{path}: holds tensors {sorted(entries)[:20]}, a bank of defects has {sorted(SHAPE_TENSORS)}, perhaps "
-            f"{sorted(OPTIONAL_TENSORS)}, and perhaps all of {sorted(APPEARANCE_TENSORS)}; make it again"
+            f"{sorted(OPTIONAL_TENSORS)}, perhaps all of {sorted(APPEARANCE_TENSORS)}, and with them perhaps all of "
+            f"{sorted(COMPOUND_TENSORS)}; make it again"
         )
     for name, entry in entries.items():
         dtype, rank = known[name]
@@ -60,6 +65,8 @@ def check_bank_header(path: Path, entries: Mapping[str, TensorEntry]) -> None:
     if looks:
         rows["surroundings"] = (count, *entries["surroundings"].shape[1:])
         rows |= {"encoded_bytes": (count,), "channels": (count,), "formula": (entries["formula"].shape[0], 3)}
+    if compounds:
+        rows["part_counts"] = (count,)
     if any(entries[name].shape != shape for name, shape in rows.items()) or not 1 <= count <= MAX_SHAPES:
         raise ValueError(
             f"{path}: its tensors disagree about the number of defects, or there are none, or more than {MAX_SHAPES}; "

@@ -61,6 +61,7 @@ _ROWS = (
     ("split", "Split"),
     ("images", "Images read"),
     ("defects", "Defects"),
+    ("compounds", "Of several classes (counted in each)"),
     ("left_out", "Left out"),
     ("formulas", "Shares of ratio, difference, pixels"),
 )

@@ -17,6 +17,7 @@ from albu_gan.painting.draw import (
     Look,
     Origin,
 )
+from albu_gan.painting.parts import MAX_PARTS, Parts
 from albu_gan.painting.record import patches_from_text, patches_to_text
 from albu_gan.painting.windows import (
     Window,
@@ -33,7 +34,9 @@ __all__ = [
     "BACKENDS",
     "Draw",
     "Look",
+    "MAX_PARTS",
     "Origin",
+    "Parts",
     "Patch",
     "Window",
     "WindowShape",

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from albu_gan.painting.parts import Parts
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -55,6 +57,7 @@ class Draw:
         z: (latent_dim,) float32.
         origin: of the shape, if it came from a bank.
         look: how it looks; None leaves that to the network.
+        parts: of a compound, which is labelled part by part; None for a defect of one class.
     """
 
     mask: np.ndarray
@@ -64,3 +67,4 @@ class Draw:
     z: np.ndarray
     origin: Origin | None = None
     look: Look | None = None
+    parts: Parts | None = None

@@ -51,7 +51,8 @@ def bank_sheet(
         (H, W, 3) uint8 RGB, one row a defect: the real one, the place with the mask, relit, and three variations.
     """
     rng = np.random.default_rng(seed)
-    classes = [index for index, count in enumerate(painter.bank.counts()) if count]
+    every = range(len(painter.class_names))
+    classes = [index for index, count in enumerate(painter.bank.counts(every)) if count]
     if of_class is not None:
         classes = [index for index in classes if of_class.get(index)]
     count = min(max(MIN_ROWS, len(classes)), MAX_ROWS)
@@ -69,9 +70,10 @@ def _row(
     painter: DefectInpainter, class_index: int, surfaces: Sequence[Surface], number: int, rng: np.random.Generator
 ) -> list[np.ndarray] | None:
     """Return the cells of one defect; None if it fits nowhere."""
+    every = range(len(painter.class_names))
     for attempt in range(TRIES):  # until it fits somewhere and can be seen there
         image, blocked = surfaces[(number + attempt) % len(surfaces)]
-        shape = jitter_shape(painter.bank.sample(class_index, rng), (0.9, 1.1), (-10, 10), rng)
+        shape = jitter_shape(painter.bank.sample(class_index, rng, every), (0.9, 1.1), (-10, 10), rng)
         fits = 0.7 * min(side / length for side, length in zip(image.shape[:2], shape.mask.shape, strict=True))
         if fits < 1:
             shape = scale_shape(shape, fits)
@@ -99,7 +101,8 @@ def _row(
     place = outline(np.ascontiguousarray(image[rows, columns]), mask[rows, columns])
     painted = [relit[rows, columns]]
     painted += [_painted(painter, entry, image, corner)[rows, columns] for entry in dressed]
-    return [_captioned(_real(painter, shape.donor), painter.class_names[class_index]), place, *painted]
+    names = [painter.class_names[index] for index in painter.bank.classes_of(shape.donor)]
+    return [_captioned(_real(painter, shape.donor), " + ".join(names)), place, *painted]
 
 
 def _painted(painter: DefectInpainter, shape: Shape, image: np.ndarray, corner: tuple[int, int]) -> np.ndarray:

@@ -108,7 +108,7 @@ def contact_sheet(
         classes = [index for index, count in enumerate(painter.bank.counts()) if count]
         gray = generator is not None and generator.in_channels == 1
         surfaces = sample_images(gray) if images is None else images
-        for index in range(max(len(classes), MIN_ROWS)):
+        for index in range(max(len(classes), MIN_ROWS) if classes else 0):  # a bank may hold compounds alone
             image = surfaces[len(rows) % len(surfaces)]
             if gray and image.ndim == 3:
                 image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

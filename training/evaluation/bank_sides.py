@@ -114,8 +114,11 @@ def cut_view(
 
 
 def read_defects(dataset: DefectDataset, records: Sequence[Record]) -> tuple[Collected, list[RealDefect]]:
-    """Read the defects of annotated images: what a bank takes of them, and the same in their images, in one order."""
-    found, defects = Collected(), []
+    """Read the defects of annotated images: what a bank takes of them, and the same in their images, in one order.
+
+    Of one class each, as the figures are: labels that touch are judged by themselves.
+    """
+    found, defects = Collected(compounds=False), []
     for record in tqdm([r for r in records if r.classes], desc="defects", unit="image", leave=False, disable=None):
         image, labels = dataset.read(record)
         first = len(found.shapes)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from albu_gan.bank import PICTURE
 from albu_gan.data import DataError, DefectDataset, Record, fill_defects, open_dataset
-from albu_gan.defects import Annotated, Collected, DefectInpainter, roughness
+from albu_gan.defects import Annotated, Collected, DefectInpainter, Donor, roughness
 from albu_gan.hub import WeightsConfig, bank_card, find_weights, write_folder
 from albu_gan.pictures import bank_sheet, jpeg_bytes, surfaces_of
 from training.datasets.split import Split, split_by_group
@@ -66,7 +66,7 @@ def make(data: Path, out: Path, samples: Path, seed: int) -> None:
         for index in evenly_chosen(mine, seed):
             shape = mine.shapes[index]
             found.shapes.append(replace(shape, class_index=first + shape.class_index))
-            found.donors.append(mine.donors[index])
+            found.donors.append(renumbered(mine.donors[index], first))
             found.evidence.append(mine.evidence[index])
             found.groups.append((source.folder, mine.groups[index]))
         if source.samples and source.folder != "bsdata":
@@ -75,7 +75,7 @@ def make(data: Path, out: Path, samples: Path, seed: int) -> None:
             f"{source.folder}: {len(mine.shapes)} defects of {len(split.train)} groups, {len(mine.left_out)} left out"
         )
     bank = found.bank(names)
-    counts = dict(zip(names, bank.counts(), strict=True))
+    counts = dict(zip(names, bank.counts(range(len(names))), strict=True))
     training: dict[str, Any] = {
         "name": NAME,
         "data": f"{len(SOURCES)} public data sets, half of the groups of each",
@@ -96,6 +96,15 @@ def make(data: Path, out: Path, samples: Path, seed: int) -> None:
     sheet = bank_sheet(painter, [], seed, {index: surfaces_of(name) for index, name in enumerate(names)})
     write_folder(out, config, None, bank.to_tensors(), bank_card(config, PICTURE), {PICTURE: jpeg_bytes(sheet)})
     print(f"{len(bank)} defects, {sum(f.stat().st_size for f in out.iterdir()) / 1e6:.1f} MB: {out}")
+
+
+def renumbered(donor: Donor, first: int) -> Donor:
+    """Return a donor of a source whose classes begin at this number."""
+    parts = donor.appearance.parts
+    if parts is None:
+        return donor
+    parts = replace(parts, classes=tuple(first + index for index in parts.classes))
+    return replace(donor, appearance=replace(donor.appearance, parts=parts))
 
 
 def open_source(data: Path, source: Source) -> DefectDataset:

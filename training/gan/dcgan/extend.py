@@ -47,7 +47,7 @@ def extend_bank(weights: str, dcgan_folder: Path, out: Path, per_class: int, see
             "with the --train-fraction and --split-seed of the weights"
         )
     bank = DefectBank.load(source.path / BANK, len(names))
-    shapes = [bank[index] for index in range(len(bank))]
+    shapes = [bank[index] for index in range(len(bank)) if not bank.is_compound(index)]  # alone it is of no class
     for index, name in enumerate(names):
         learned = sample_shapes(dcgan, per_class, dcgan.class_names.index(name), seed, borders)
         shapes += [replace(shape, class_index=index) for shape in learned]
