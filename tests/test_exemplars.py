@@ -72,7 +72,7 @@ def test_a_donor_laid_back_in_its_own_place_is_itself(painter: DefectInpainter) 
             x, y = appearance.offset_xy
             surface = np.rint(255 * appearance.full_surface()).astype(np.uint8)
             dressed = dress(bank[index], bank, 0.0, np.random.default_rng(0))
-            residual = dressed.look.residual(surface, y, x)  # type: ignore[union-attr]
+            residual = dressed.look.paint(surface, y, x)[0]  # type: ignore[union-attr]
             h, w = shape.mask.shape
             painted = surface[y : y + h, x : x + w] + 255 * residual
             inner = residual_is_whole(shape.mask)

@@ -39,6 +39,12 @@ def masks(draw: st.DrawFn) -> np.ndarray:
     return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
+def test_two_specks_made_a_quarter_as_large_are_one_pixel_or_two() -> None:
+    specks = np.array([[False, True], [False, False], [True, False]])
+    for angle in range(0, 360, 13):
+        assert warp_mask(specks, 0.25, angle).sum() <= 2
+
+
 def star(side: int, seed: int) -> np.ndarray:
     """A smooth, stout, asymmetric shape."""
     rng = np.random.default_rng(seed)

@@ -34,7 +34,7 @@ def test_at_no_strength_it_is_the_relit_donor() -> None:
     place = look(image, 20, 20, mask.shape)
     laid = lay(appearance, np.eye(2, 3), mask.shape, None, place)
     plain = soften(relight(laid, place, RATIO), mask, 20, 20, image.shape, appearance.beyond)
-    assert np.array_equal(paint_variation(appearance, np.eye(2, 3), drawn, image, 20, 20, RATIO), plain)
+    assert np.array_equal(paint_variation(appearance, np.eye(2, 3), drawn, image, 20, 20, RATIO)[0], plain)
 
 
 @pytest.mark.parametrize("channels", [None, 3])
@@ -45,7 +45,7 @@ def test_painting_draws_nothing_and_stays_in_the_mask(channels: int | None) -> N
     rng = np.random.default_rng(5)
     for _ in range(30):
         drawn = draw_variation(appearance, mask, 1.0, rng, ANY, others=[donor(channels)[0]])
-        one, two = (paint_variation(appearance, np.eye(2, 3), drawn, image, 20, 20, RATIO) for _ in range(2))
+        one, two = (paint_variation(appearance, np.eye(2, 3), drawn, image, 20, 20, RATIO)[0] for _ in range(2))
         assert np.array_equal(one, two)
         assert np.isfinite(one).all()
         assert one.shape == (*drawn.mask.shape, 3 if channels else 1)
@@ -65,7 +65,7 @@ def test_same_seed_same_draw_and_others_differ() -> None:
     ]
     for canvas, drawn in zip(painted, (one, other), strict=True):
         y, x = 15 + drawn.offset_yx[0], 15 + drawn.offset_yx[1]
-        residual = paint_variation(appearance, np.eye(2, 3), drawn, image, y, x, RATIO)
+        residual = paint_variation(appearance, np.eye(2, 3), drawn, image, y, x, RATIO)[0]
         canvas[y : y + residual.shape[0], x : x + residual.shape[1]] = residual[:, :, 0]
     assert np.abs(painted[0] - painted[1]).mean() > 0.1 * np.abs(painted[0]).mean()
 
@@ -179,4 +179,4 @@ def test_variation_of_a_pixel_works() -> None:
     assert isinstance(drawn, Variation)
     assert drawn.mask.any()
     top = 40
-    assert np.isfinite(paint_variation(appearance, np.eye(2, 3), drawn, surface(None), top, top, RATIO)).all()
+    assert np.isfinite(paint_variation(appearance, np.eye(2, 3), drawn, surface(None), top, top, RATIO)[0]).all()

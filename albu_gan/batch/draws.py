@@ -196,28 +196,33 @@ class BatchSampler:
         """Draw number, classes, shapes, places and latents of the defects of some images."""
         low, high = self.sampler.defects_range
         counts = self.rng.integers(low, high + 1, size=len(samples)).tolist()
-        return self._place([[s] * count for s, count in zip(samples, counts, strict=True)], device)
+        return self._place([[(s, None)] * count for s, count in zip(samples, counts, strict=True)], device)
 
     def draw_again(self, placed: Sequence[Placed], device: torch.device) -> list[Placed]:
-        """Give up defects and draw others in their stead, where one fits."""
+        """Give up defects and draw others in their stead, of the same classes, where one fits."""
         self.places.change(placed, taken=False)
-        of_sample: dict[int, list[int]] = {}
+        of_sample: dict[int, list[tuple[int, int | None]]] = {}
         for entry in placed:
-            of_sample.setdefault(entry.sample, []).append(entry.sample)
+            of_sample.setdefault(entry.sample, []).append((entry.sample, entry.outline.shape.class_index))
         return self._place(list(of_sample.values()), device)
 
     def draw_latent_again(self, placed: Placed) -> Placed:
         """Return the same defect with another latent."""
         return replace(placed, z=self.sampler.painter.draw_latent(self.rng))
 
-    def _place(self, wanted: list[list[int]], device: torch.device) -> list[Placed]:
-        """Draw a defect for every mention of an image, image by image abreast; an image that is full gets no more."""
+    def _place(self, wanted: list[list[tuple[int, int | None]]], device: torch.device) -> list[Placed]:
+        """Draw a defect for every mention of an image, image by image abreast; an image that is full gets no more.
+
+        With each image goes the class, None for any.
+        """
         placed: list[Placed] = []
         full: set[int] = set()
         image_hw = self.places.image_hw
         for rank in range(max(map(len, wanted), default=0)):
-            samples = [several[rank] for several in wanted if len(several) > rank and several[0] not in full]
-            classes = self.sampler.draw_classes(len(samples), self.rng)
+            asked = [several[rank] for several in wanted if len(several) > rank and several[0][0] not in full]
+            samples = [sample for sample, _ in asked]
+            drawn = self.sampler.draw_classes(len(samples), self.rng)
+            classes = [other if kept is None else kept for (_, kept), other in zip(asked, drawn, strict=True)]
             outlines = [self.prepared.draw(self.sampler, index, image_hw, self.rng, device) for index in classes]
             corners = self._corners(samples, outlines)
             found = []

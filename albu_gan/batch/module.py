@@ -35,18 +35,22 @@ MASK_DTYPES = frozenset(
 
 @dataclass(frozen=True)
 class _Painted:
-    """Draws, the pixels of their masks, the class of each, and these (P, C) pixels in [0, 1] before and after."""
+    """Draws, the pixels of their masks, the class of each, these (P, C) pixels in [0, 1] before and after.
+
+    `clear` says of every draw whether it stands out of the grain.
+    """
 
     placed: list[Placed]
     pixels: Pixels
     classes: Tensor
     before: Tensor
     after: Tensor
+    clear: list[bool]
 
     def keep(self, draws: list[bool]) -> _Painted:
         """Return those of some draws; their numbers stay."""
         part, where = self.pixels.part([number for number, kept in enumerate(draws) if kept], renumber=False)
-        return _Painted(self.placed, part, self.classes[where], self.before[where], self.after[where])
+        return _Painted(self.placed, part, self.classes[where], self.before[where], self.after[where], self.clear)
 
 
 class BatchDefectInpaint(nn.Module):
@@ -265,24 +269,28 @@ class BatchDefectInpaint(nn.Module):
         outlines = [entry.outline for entry in placed]
         pixels = pixels_of(placed)
         added = torch.zeros((len(pixels.draw), channels), device=device)
-        self._add_looks(added, images, placed, pixels)
+        clear = self._add_looks(added, images, placed, pixels)
         unseen = [number for number, outline in enumerate(outlines) if outline.shape.look is None]
         if unseen:
             self._add_painted(added, images, placed, pixels, unseen)
         before = images[pixels.sample, :, pixels.row, pixels.column].float()
         classes = torch.cat([outline.classes for outline in outlines])
-        return _Painted(placed, pixels, classes, before, (before + added).clamp(0, 1))
+        return _Painted(placed, pixels, classes, before, (before + added).clamp(0, 1), clear)
 
-    def _add_looks(self, added: Tensor, images: Tensor, placed: list[Placed], pixels: Pixels) -> None:
-        """Relight the defects whose look is known, in numpy, into (P, C) what is added; in place."""
-        start = 0
+    def _add_looks(self, added: Tensor, images: Tensor, placed: list[Placed], pixels: Pixels) -> list[bool]:
+        """Relight the defects whose look is known, in numpy, into (P, C) what is added; say which defects are clear."""
+        start, clear = 0, []
         for entry, count in zip(placed, pixels.counts, strict=True):
             shape = entry.outline.shape
             if shape.look is not None:
                 image = images[entry.sample].permute(1, 2, 0).float().cpu().numpy()
-                residual = shape.look.residual(image, entry.top, entry.left)[shape.mask]
-                added[start : start + count] = torch.from_numpy(residual).to(added.device)
+                residual, clarity = shape.look.paint(image, entry.top, entry.left)
+                added[start : start + count] = torch.from_numpy(residual[shape.mask]).to(added.device)
+                clear.append(clarity >= 1 or self.min_contrast <= 0)
+            else:
+                clear.append(True)
             start += count
+        return clear
 
     def _add_painted(
         self, added: Tensor, images: Tensor, placed: list[Placed], pixels: Pixels, unseen: list[int]
@@ -333,7 +341,8 @@ class BatchDefectInpaint(nn.Module):
                 if not placed:
                     break
                 painted = self._paint(images, placed)
-                seen = (contrasts(painted.after - painted.before, painted.pixels) >= self.min_contrast).tolist()
+                strong = (contrasts(painted.after - painted.before, painted.pixels) >= self.min_contrast).tolist()
+                seen = [a and b for a, b in zip(strong, painted.clear, strict=True)]
                 yield painted.keep(seen)
                 placed = [entry for entry, visible in zip(placed, seen, strict=True) if not visible]
             placed += waiting

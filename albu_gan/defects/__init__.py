@@ -4,6 +4,9 @@ from albu_gan.defects.bank import (
     DefectBank,
 )
 from albu_gan.defects.collect import Annotated, Collected, LeftOut, annotated_images, collect
+from albu_gan.defects.cutting import (
+    longest_side,
+)
 from albu_gan.defects.donors import Donor
 from albu_gan.defects.exemplars import dress, wear
 from albu_gan.defects.fitting import (
@@ -40,7 +43,6 @@ from albu_gan.defects.sampling import (
     DefectSampler,
     Painter,
     class_probabilities,
-    longest_side,
 )
 from albu_gan.defects.shapes import (
     Shape,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from albu_gan.defects.appearance import Appearance, Formula
+from albu_gan.defects.clarity import clarities_of, least_clarity
 from albu_gan.defects.donors import MAX_PIXELS, Donor, Frame, decode, encode, frame_of
 from albu_gan.defects.likeness import Metric, metric
 from albu_gan.defects.shapes import Shape
@@ -86,6 +87,8 @@ class DefectBank:
         self._decoded: OrderedDict[int, Appearance] = OrderedDict()
         self._decoded_bytes = 0
         self._alike: dict[int, list[int]] = {}
+        self._clarities: np.ndarray | None = None
+        self._least: dict[int, float] = {}
         self._seen: dict[tuple[int, frozenset[int]], np.ndarray] = {}
         self._metrics: dict[int, Metric] = {}
 
@@ -204,6 +207,24 @@ class DefectBank:
     def traits(self, index: int) -> Traits:
         """Return how a defect may be varied."""
         return self._traits[index]
+
+    def clarities(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return how clearly defects stand out where they were seen, (N,); see `albu_gan.defects.clarity`.
+
+        Infinite for a compound, and for what is bright as well as dark.
+        """
+        if self._clarities is None:
+            grains = np.array([frame.grain[0] for frame in self._frames])
+            self._clarities = clarities_of(self._statures, grains)
+            self._clarities[list(self._compounds)] = np.inf
+        return np.asarray(self._clarities[np.asarray(indices, np.int64)])
+
+    def least_clarity(self, index: int) -> float:
+        """Return how clearly what is painted after a defect has to stand out; 0 where that cannot be said."""
+        class_index = self.class_of(index)
+        if class_index not in self._least:
+            self._least[class_index] = least_clarity(self.clarities(self._of_class[class_index]))
+        return self._least[class_index] if np.isfinite(self.clarities([index])[0]) else 0.0
 
     def surroundings(self, index: int) -> tuple[np.ndarray, Metric]:
         """Return what a defect was seen on, (D,), and what that differs by within its class."""

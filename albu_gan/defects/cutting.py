@@ -8,6 +8,11 @@ import cv2
 import numpy as np
 
 from albu_gan.defects.shapes import Shape, jitter_shape
+from albu_gan.defects.touching import connected
+
+MOST_OF_IMAGE = 0.5  # that a part may fill: there is nothing to be seen of a defect without its surface
+
+OFF_BORDER = 0.2  # of a side of the image, between its border and the pixel that is cut around: not a mere corner
 
 
 def jitter_and_cut(
@@ -25,8 +30,12 @@ def jitter_and_cut(
         scale_range: factor, both ends included.
         rotate_range: degrees, both ends included.
         rng: the only source of randomness.
+
+    Returns:
+        The part; the whole, no longer than the diagonal, if the part would fill most of the image.
     """
-    reach = int(np.ceil(np.hypot(*image_hw) / scale_range[0])) + 2
+    whole, scale = shape, rng.uniform(*scale_range)
+    reach = int(np.ceil((1 - OFF_BORDER) * np.hypot(*image_hw) / scale)) + 1
     anchor = None
     if max(shape.mask.shape) > 2 * reach and shape.origin is not None:
         # Most of it will not be seen. The cut made here lies beyond the one that is made below, whatever the turn.
@@ -35,12 +44,19 @@ def jitter_and_cut(
             (max(at - reach, 0), min(at + reach + 1, side)) for at, side in zip(anchor, shape.mask.shape, strict=True)
         ]
         shape, anchor = _part(shape, windows, anchor, cut=False)
-    jittered = jitter_shape(shape, scale_range, rotate_range, rng)
+    jittered = jitter_shape(shape, (scale, scale), rotate_range, rng)
     if all(side <= limit for side, limit in zip(jittered.mask.shape, image_hw, strict=True)):
         return jittered
     if anchor is not None and shape.origin is not None and jittered.origin is not None:
         anchor = _moved(anchor, shape.origin.matrix, jittered.origin.matrix, jittered.mask)
-    return cut_to_fit(jittered, image_hw, rng, anchor)
+    part = cut_to_fit(jittered, image_hw, rng, anchor)
+    fills = int(np.count_nonzero(part.mask)) > MOST_OF_IMAGE * image_hw[0] * image_hw[1]
+    return jitter_shape(whole, (scale, scale), rotate_range, rng, largest=longest_side(image_hw)) if fills else part
+
+
+def longest_side(image_hw: tuple[int, int]) -> float:
+    """Pixels of a shape's longer side at most: about the diagonal of a square image, beyond which none fits."""
+    return float(2**0.5 * (max(image_hw) + 2))
 
 
 def cut_to_fit(
@@ -70,7 +86,8 @@ def cut_to_fit(
             windows = bound
             continue
         at = at or _drawn_pixel(_within(shape.mask, windows), rng)
-        start = int(np.clip(at[axis] - rng.integers(limit), 0, side - limit))
+        near = int(OFF_BORDER * limit)
+        start = int(np.clip(at[axis] - rng.integers(near, limit - near), 0, side - limit))
         windows[axis] = start, start + limit
     return _part(shape, windows, at or _drawn_pixel(_within(shape.mask, windows), rng), cut=True)[0]
 
@@ -87,7 +104,7 @@ def _part(
         cut: whether a side that was cut off here is one where a border cut it.
     """
     (top, bottom), (left, right) = windows
-    labels = cv2.connectedComponents(shape.mask[top:bottom, left:right].astype(np.uint8), connectivity=8)[1]
+    labels = connected(np.ascontiguousarray(shape.mask[top:bottom, left:right]))
     own = (labels == labels[anchor[0] - top, anchor[1] - left]).astype(np.uint8)
     x, y, w, h = cv2.boundingRect(own)
     edges = []

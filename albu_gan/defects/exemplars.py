@@ -25,16 +25,18 @@ class RelitExemplar:
         matrix: (2, 3), from the donor's mask to the shape before it was varied; see `Origin`.
         variation: what is done to it.
         formula: how it depends on its surface.
+        least: how clearly it has to stand out of the grain; see `albu_gan.defects.clarity`.
     """
 
     appearance: Appearance
     matrix: np.ndarray
     variation: Variation
     formula: Formula
+    least: float = 0.0
 
-    def residual(self, image: np.ndarray, top: int, left: int) -> np.ndarray:
-        """Return what is to be added to an image; see `Look`."""
-        return paint_variation(self.appearance, self.matrix, self.variation, image, top, left, self.formula)
+    def paint(self, image: np.ndarray, top: int, left: int) -> tuple[np.ndarray, float]:
+        """Return what is to be added to an image, and how clear it is; see `Look`."""
+        return paint_variation(self.appearance, self.matrix, self.variation, image, top, left, self.formula, self.least)
 
     def parts(self) -> Parts | None:
         """Return which pixel of the label shows which part of a compound; None for a donor of one class."""
@@ -56,16 +58,17 @@ def dress(shape: Shape, bank: DefectBank, variation: float, rng: np.random.Gener
     """
     assert shape.donor is not None, "the shape is of this bank"
     appearance, formula = bank.appearance(shape.donor), bank.formulas[shape.class_index]
+    least = bank.least_clarity(shape.donor)
     if shape.origin is None:  # an invented shape wears a real appearance
         turned = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
         varied = Variation(shape.mask, contrast=draw_contrast(variation, rng), other=appearance, turned=turned)
-        return replace(shape, look=RelitExemplar(appearance, np.eye(2, 3), varied, formula))
+        return replace(shape, look=RelitExemplar(appearance, np.eye(2, 3), varied, formula, least))
     others = _Appearances(bank, bank.alike(shape.donor))
     traits = bank.traits(shape.donor)
     if appearance.parts is not None:  # nothing else keeps to its parts
         traits = replace(traits, inventable=False, solid=False)
     varied = draw_variation(appearance, shape.mask, variation, rng, traits, others, shape.edges)
-    look = RelitExemplar(appearance, shape.origin.matrix, varied, formula)
+    look = RelitExemplar(appearance, shape.origin.matrix, varied, formula, least)
     return replace(shape, mask=varied.mask, look=look, parts=look.parts())
 
 

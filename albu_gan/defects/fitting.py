@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 
 from albu_gan.defects.bank import DefectBank
+from albu_gan.defects.clarity import seen_clearly
 from albu_gan.defects.likeness import choose, describe, fitting_odds, place_like, probe_points
 from albu_gan.defects.placement import Occupancy, free_places
 from albu_gan.defects.shapes import Shape
@@ -47,8 +48,9 @@ def draw_fitting(
     height, width = image.shape[:2]
     spots = rng.integers((max(height - 15, 1), max(width - 15, 1)), size=(VIEWS, 2))
     seen, usual = bank.surroundings_of_class(class_index, painted)
-    odds = fitting_odds(describe(image, PROBE, spots), seen, usual, USUAL, strength)
-    return members[choose(odds, rng)]
+    views = describe(image, PROBE, spots)
+    clear = seen_clearly(bank.clarities(members), seen[:, -1], views[:, -1])
+    return members[choose(fitting_odds(views, seen, usual, USUAL, strength, clear), rng)]
 
 
 def find_alike_place(

@@ -28,7 +28,7 @@ from albu_gan.hub import (
     read_again,
     write_folder,
 )
-from albu_gan.painting import Draw, Patch, check_backend, check_image, paste
+from albu_gan.painting import Draw, Look, Patch, check_backend, check_image, paste
 
 if TYPE_CHECKING:
     from albu_gan.generators import DefectGenerator
@@ -233,12 +233,7 @@ class DefectInpainter:
         """
         unseen = [draw for draw in draws if draw.look is None]
         painted = iter(self.painter.paint(image, unseen) if unseen else [])
-        return [
-            next(painted)
-            if draw.look is None
-            else Patch(draw.top, draw.left, draw.mask, draw.look.residual(image, draw.top, draw.left), draw.class_index)
-            for draw in draws
-        ]
+        return [next(painted) if draw.look is None else _relit(image, draw, draw.look) for draw in draws]
 
     def __call__(
         self,
@@ -298,6 +293,11 @@ class DefectInpainter:
                 )
             paste(painted, Patch(patch.top, patch.left, patch.mask, patch.residual * strength, patch.class_index))
         return painted
+
+
+def _relit(image: np.ndarray, draw: Draw, look: Look) -> Patch:
+    residual, clarity = look.paint(image, draw.top, draw.left)
+    return Patch(draw.top, draw.left, draw.mask, residual, draw.class_index, clarity)
 
 
 def load_bank(folder: WeightsFolder) -> DefectBank:

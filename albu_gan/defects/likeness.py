@@ -142,7 +142,9 @@ def unlikeness(found: np.ndarray, donor: np.ndarray, usual: Metric) -> np.ndarra
     return np.asarray(np.sqrt((whitened * whitened).mean(axis=1)))
 
 
-def fitting_odds(views: np.ndarray, donors: np.ndarray, usual: Metric, passing: float, strength: float) -> np.ndarray:
+def fitting_odds(
+    views: np.ndarray, donors: np.ndarray, usual: Metric, passing: float, strength: float, possible: np.ndarray
+) -> np.ndarray:
     """How probable each donor of a class is for an image: all that could have been seen in it the same.
 
     Args:
@@ -151,6 +153,7 @@ def fitting_odds(views: np.ndarray, donors: np.ndarray, usual: Metric, passing: 
         usual: of their class.
         passing: unlikeness up to which a donor fits a spot.
         strength: as `place_like` in `pick`.
+        possible: (N,) bool, the donors that may be drawn, not none.
 
     Returns:
         (N,) float64, not negative, not all 0; see `choose`.
@@ -161,6 +164,7 @@ def fitting_odds(views: np.ndarray, donors: np.ndarray, usual: Metric, passing: 
     there, own = views @ whitening, donors @ whitening
     square = (there * there).sum(axis=1) - 2 * (own @ there.T) + (own * own).sum(axis=1)[:, None]
     least = np.sqrt(np.maximum(square.min(axis=1), 0) / donors.shape[1]).astype(np.float64)
+    least[~possible] = np.inf
     worse = np.maximum(least - max(passing, float(least.min())), 0)
     odds = (worse == 0).astype(np.float64) if strength >= 1 else np.exp(-worse * strength / (1 - strength) / TOLERANCE)
     return np.asarray(odds)

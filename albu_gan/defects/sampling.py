@@ -10,7 +10,7 @@ import numpy as np
 
 from albu_gan.arguments import class_weights
 from albu_gan.defects.bank import DefectBank
-from albu_gan.defects.cutting import jitter_and_cut
+from albu_gan.defects.cutting import jitter_and_cut, longest_side
 from albu_gan.defects.exemplars import dress
 from albu_gan.defects.fitting import USUAL, draw_fitting, find_alike_place
 from albu_gan.defects.inpainter import DefectInpainter
@@ -127,9 +127,12 @@ class DefectSampler:
     def draw_again(
         self, draw: Draw, taken: Occupancy, rng: np.random.Generator, image: np.ndarray | None = None
     ) -> Draw | None:
-        """Give up a draw and decide another in its stead; None if nothing fits. `taken` is changed accordingly."""
+        """Give up a draw and decide another in its stead; None if nothing fits. `taken` is changed accordingly.
+
+        One of the same class, or a class that is often too faint would be painted less often than it should be.
+        """
         taken.uncover(draw.mask, draw.top, draw.left)
-        again = self.draw_one(taken, rng, image=image)
+        again = self.draw_one(taken, rng, draw.class_index, image)
         if again is not None:
             taken.cover(again.mask, again.top, again.left)
         return again
@@ -160,6 +163,8 @@ class DefectSampler:
         return None
 
     def _visible(self, image: np.ndarray, patch: Patch) -> bool:
+        if self.min_contrast > 0 and patch.clarity < 1:
+            return False
         if not np.isfinite(patch.residual).all():  # of an image that is not: no defect can be told from that
             return False
         height, width = patch.mask.shape
@@ -265,11 +270,6 @@ class DefectSampler:
         possible = [index for index, weight in self.class_weights.items() if weight > 0]
         odds = np.array([self.class_weights[index] for index in possible])
         return possible, odds / odds.sum()
-
-
-def longest_side(image_hw: tuple[int, int]) -> float:
-    """Pixels of a shape's longer side at most: about the diagonal of a square image, beyond which none fits."""
-    return float(2**0.5 * (max(image_hw) + 2))
 
 
 def compound_classes(painter: Painter, mask_source: str, class_weights: Mapping[int, float]) -> frozenset[int]:

@@ -101,7 +101,7 @@ def _warp(mask: np.ndarray, scale: float, angle: float) -> tuple[np.ndarray, np.
         source = cv2.GaussianBlur(source, (0, 0), 0.5 / (scale * block))
     from_blocks = np.array([[block, 0, (block - 1) / 2], [0, block, (block - 1) / 2], [0, 0, 1]])
     warped = cv2.warpAffine(source, matrix @ from_blocks, (out_w, out_h), flags=cv2.INTER_LINEAR)
-    result = (warped >= min(0.5, float(warped.max()))).astype(np.uint8)
+    result = (warped >= 0.5).astype(np.uint8)
     # What is narrower than a pixel and a half of the result falls below that level: it is drawn as lines.
     thin = thin_parts(mask, max(2, int(np.ceil(1.5 / scale))))
     if scale <= 0.7:  # neighbours become the same pixel or neighbours: there is no gap to be bridged
@@ -113,6 +113,8 @@ def _warp(mask: np.ndarray, scale: float, angle: float) -> tuple[np.ndarray, np.
         columns, rows = lines[~far].reshape(-1, 2).T  # between neighbours there is nothing to be drawn
         result[rows, columns] = 1
         cv2.polylines(result, list(lines[far]), False, 1)
+    if not result.any():  # less than a pixel is left: it is that pixel
+        result.flat[int(warped.argmax())] = 1
     left, top, w, h = cv2.boundingRect(result)
     matrix[:, 2] -= [left, top]
     return np.ascontiguousarray(result[top : top + h, left : left + w].astype(bool)), matrix

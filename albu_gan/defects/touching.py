@@ -18,6 +18,7 @@ from albu_gan.painting import MAX_PARTS, Parts
 
 MIN_AREA = 6  # pixels; what is smaller is a slip of the brush
 LEAST_HOLE = 16  # pixels, likewise, between labels: of solar cells, smaller gaps look as the defect around them does
+GAP = 4  # pixels that parts of one label may lie apart: a crack that the annotator lost for a moment
 CUT_SHARE = 0.25  # of a mask's outline that may run along a neighbour
 
 Box = tuple[int, int, int, int]
@@ -25,7 +26,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Label:
-    """A connected part of one class in an index mask.
+    """A part of one class in an index mask that is connected but for gaps of up to `GAP` pixels.
 
     Attributes:
         class_index: of it.
@@ -39,7 +40,7 @@ class Label:
 
 
 def find_labels(mask: np.ndarray) -> tuple[np.ndarray, list[Label]]:
-    """Number the connected parts of each class of an index mask, from `MIN_AREA` pixels on.
+    """Number the parts of each class of an index mask, from `MIN_AREA` pixels on; see `connected`.
 
     Args:
         mask: (H, W) integers, 0 clean, else class index + 1.
@@ -50,16 +51,35 @@ def find_labels(mask: np.ndarray) -> tuple[np.ndarray, list[Label]]:
     """
     numbers, labels = np.zeros(mask.shape, np.int32), []
     for value in np.unique(mask[mask > 0]):
-        count, found, stats, _ = cv2.connectedComponentsWithStats((mask == value).astype(np.uint8), connectivity=8)
-        table = np.full(count, -1, np.int32)
+        found = connected(mask == value)
+        table = np.full(int(found.max()) + 1, -1, np.int32)
         table[0] = 0
-        for index in range(1, count):
-            left, top, width, height, area = (int(v) for v in stats[index])
-            if area >= MIN_AREA:
-                labels.append(Label(int(value) - 1, (top, left, height, width), area))
+        areas = np.bincount(found.ravel())
+        for index, (top, left, height, width) in enumerate(_boxes(found), 1):
+            if areas[index] >= MIN_AREA:
+                labels.append(Label(int(value) - 1, (top, left, height, width), int(areas[index])))
                 table[index] = len(labels)
         np.copyto(numbers, table[found], where=found > 0)
     return numbers, labels
+
+
+def connected(mask: np.ndarray) -> np.ndarray:
+    """Number the parts of an (H, W) bool mask that lie more than `GAP` pixels apart: (H, W) int32, 0 outside."""
+    wide = cv2.dilate(mask.view(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP + 1, GAP + 1)))
+    numbers = cv2.connectedComponents(wide, connectivity=8)[1]
+    return np.where(mask, numbers, 0).astype(np.int32)
+
+
+def _boxes(numbers: np.ndarray) -> list[Box]:
+    """Return the box of every number from 1 on; each is there."""
+    rows, columns = np.nonzero(numbers)
+    found = numbers[rows, columns] - 1
+    count = int(found.max()) + 1
+    low, high = np.full((2, count), np.iinfo(np.int64).max), np.full((2, count), -1)
+    for axis, at in enumerate((rows, columns)):
+        np.minimum.at(low[axis], found, at)
+        np.maximum.at(high[axis], found, at)
+    return [(int(t), int(x), int(b - t + 1), int(r - x + 1)) for t, x, b, r in zip(*low, *high, strict=True)]
 
 
 def outline_met(own: np.ndarray, labelled: np.ndarray) -> tuple[float, np.ndarray]:

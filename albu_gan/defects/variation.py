@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from albu_gan.defects.appearance import Appearance, Formula
+from albu_gan.defects.clarity import clarity, made_clear
 from albu_gan.defects.invention import blob_mix, invented, smooth_field
 from albu_gan.defects.relight import EPSILON, Laid, lay, look, refocus, relight, soften
 from albu_gan.defects.traits import Traits
@@ -108,7 +109,8 @@ def paint_variation(
     top: int,
     left: int,
     formula: Formula,
-) -> np.ndarray:
+    least: float = 0.0,
+) -> tuple[np.ndarray, float]:
     """Paint a varied defect into a place.
 
     Args:
@@ -119,9 +121,10 @@ def paint_variation(
         top: first row of `variation.mask` in the image, which lies inside.
         left: first column.
         formula: how the defect depends on its surface.
+        least: clarity that is wanted; see `albu_gan.defects.clarity`.
 
     Returns:
-        (h, w, C) float32 residual for a `Patch`, 0 outside the mask.
+        (h, w, C) float32 residual for a `Patch`, 0 outside the mask, and its clarity over `least`.
     """
     mask = variation.mask
     size_hw = (mask.shape[0], mask.shape[1])
@@ -142,7 +145,8 @@ def paint_variation(
         source = appearance if variation.other is None else variation.other
         scale = math.sqrt(abs(float(np.linalg.det(matrix[:, :2])))) if variation.other is None else 1.0
         residual = refocus(residual, source.grain, scale, place)
-    return soften(residual, mask, top, left, (image.shape[0], image.shape[1]), laid.beyond)
+    residual = soften(residual, mask, top, left, (image.shape[0], image.shape[1]), laid.beyond)
+    return made_clear(residual, clarity(residual, mask, place.grain), 0.0 if laid.own > 0 else least)
 
 
 def contrast(laid: Laid, factor: float) -> Laid:

@@ -23,6 +23,8 @@ class Patch:
         mask: (h, w) bool, the label; nothing else changes.
         residual: (h, w, 1 or 3) float32, what is added, in units of the full range of the image.
         class_index: of the defect.
+        clarity: how far it stands out of the grain around it, over what is the least for its class: below 1 it would
+            be missed. Infinite if that is not known.
     """
 
     top: int
@@ -30,6 +32,7 @@ class Patch:
     mask: np.ndarray
     residual: np.ndarray
     class_index: int
+    clarity: float = math.inf
 
 
 def edge_weight(mask: np.ndarray, top: int, left: int, image_hw: tuple[int, int]) -> np.ndarray:

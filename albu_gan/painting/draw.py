@@ -32,8 +32,8 @@ class Origin:
 class Look(Protocol):
     """How a defect looks, where that is known before it is painted."""
 
-    def residual(self, image: np.ndarray, top: int, left: int) -> np.ndarray:
-        """Return what is to be added to an image where the defect's mask lies.
+    def paint(self, image: np.ndarray, top: int, left: int) -> tuple[np.ndarray, float]:
+        """Return what is to be added to an image where the defect's mask lies, and how clear that is.
 
         Args:
             image: (H, W) or (H, W, C), uint8, or float32 in [0, 1]; read only.
@@ -41,7 +41,7 @@ class Look(Protocol):
             left: first column.
 
         Returns:
-            (h, w, C) float32 in units of the full range, 0 outside the mask.
+            (h, w, C) float32 in units of the full range, 0 outside the mask; and `clarity` of `Patch`.
         """
 
 
