@@ -12,6 +12,7 @@ from albu_gan.defects.surface import LEAST_GRAIN
 
 LEAST_QUANTILE = 0.1  # of the clarity of the donors of a class: what is painted stands out at least as much
 PLAIN = 1.0  # clarity that is enough for any class
+MIXED = 4.0  # between the lower and the upper sixth of a defect, in grains: twice what the grain alone makes
 MOST_GAIN = 1.4  # by which a defect is made stronger, at most
 
 
@@ -37,8 +38,10 @@ def clarities_of(statures: np.ndarray, grains: np.ndarray) -> np.ndarray:
     Returns:
         (N,) float64; infinite for one whose mean says little, since parts of it are bright and others dark.
     """
-    mean, low, high = (statures[:, entry].astype(np.float64) / 6 for entry in (2, 3, 4))
-    return np.where(2 * np.abs(mean) > high - low, np.abs(mean) / np.maximum(grains, LEAST_GRAIN), np.inf)
+    grains = np.maximum(grains, LEAST_GRAIN)
+    mean, low, high = (statures[:, entry].astype(np.float64) / (6 * grains) for entry in (2, 3, 4))
+    mixed = high - low > np.maximum(2 * np.abs(mean), MIXED)
+    return np.where(mixed, np.inf, np.abs(mean))
 
 
 def least_clarity(clarities: np.ndarray) -> float:

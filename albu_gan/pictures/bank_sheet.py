@@ -13,6 +13,7 @@ from albu_gan.defects import (
     DefectInpainter,
     Occupancy,
     Shape,
+    draw_fitting,
     dress,
     find_alike_place,
     jitter_shape,
@@ -25,6 +26,7 @@ CELL_HW = (200, 200)
 TITLES = ("real defect", "place", "relit", "varied", "varied again", "varied most")
 STRENGTHS = (0.5, 0.5, 1.0)  # of the variations
 MIN_CONTRAST = 8.0
+PLACE_LIKE = 0.9  # as of `DefectSampler`
 MIN_ROWS, MAX_ROWS = 6, 14
 TRIES = 12
 CONTEXT = 0.6  # of the longer side of a defect, that is shown around it
@@ -73,19 +75,24 @@ def _row(
     every = range(len(painter.class_names))
     for attempt in range(TRIES):  # until it fits somewhere and can be seen there
         image, blocked = surfaces[(number + attempt) % len(surfaces)]
-        shape = jitter_shape(painter.bank.sample(class_index, rng, every), (0.9, 1.1), (-10, 10), rng)
+        donor = draw_fitting(painter.bank, class_index, image, PLACE_LIKE, rng, every)
+        shape = jitter_shape(painter.bank[donor], (0.9, 1.1), (-10, 10), rng)
         fits = 0.7 * min(side / length for side, length in zip(image.shape[:2], shape.mask.shape, strict=True))
         if fits < 1:
             shape = scale_shape(shape, fits)
         occupied = Occupancy((image.shape[0], image.shape[1]), blocked)
-        placed = find_alike_place(painter.bank, shape, occupied, rng, image, 0.9)
+        placed = find_alike_place(painter.bank, shape, occupied, rng, image, PLACE_LIKE)
         if placed is None or (placed[1] > USUAL and attempt < TRIES // 2):
             continue
         corner = placed[0]
         mask = np.zeros(image.shape[:2], np.uint8)
         height, width = shape.mask.shape
         mask[corner[0] : corner[0] + height, corner[1] : corner[1] + width] = shape.mask
-        relit = _painted(painter, dress(shape, painter.bank, 0.0, rng), image, corner)
+        plain = dress(shape, painter.bank, 0.0, rng)
+        assert plain.look is not None, "the bank has appearances"
+        if plain.look.paint(image, *corner)[1] < 1:
+            continue
+        relit = _painted(painter, plain, image, corner)
         # Smoothed: in coarse grain a faint defect changes many pixels, and is not seen.
         if contrast(cv2.blur(image, (5, 5)), cv2.blur(relit, (5, 5)), mask) >= MIN_CONTRAST:
             break

@@ -25,7 +25,7 @@ from training.surfaces.sources import SOURCES, Source
 
 NAME = "surfaces-v1"
 PER_CLASS = 60  # donors
-LONGEST = 200  # pixels of a donor's longer side; what is larger takes too many bytes
+LONGEST = 320  # pixels of a donor's longer side; what is larger takes too many bytes
 SHORTEST = 5  # pixels, likewise, of the longer side: specks say little
 TRAIN_FRACTION = 0.5  # of the groups; the others are held out
 SAMPLE_HW = (288, 384)
