@@ -60,8 +60,8 @@ class GANDefectInpaint(PaintedTargets):
             Where every image shows the same view, as a fixed camera's do, a small value (0.1, say) puts defects where
             they occur; have the transform before those that crop, mirror or turn.
         min_contrast: a defect counts as visible if the 75th percentile, over its mask, of the largest absolute channel
-            change is at least this, in levels of 255. One that is not is drawn again, and at last dropped with its
-            label.
+            change is at least this, in levels of 255, and a relit one if it stands out of the grain as those of its
+            class do. One that is not is drawn again, and at last dropped with its label; 0 keeps all.
         bbox_labels: opt-in, adds a box a defect: `{class: label}`, or `{class: {field: label}}` for several label
             fields.
         device: torch device of the network.

@@ -82,8 +82,8 @@ class BatchDefectInpaint(nn.Module):
         variation: how far a painted defect differs from the real one it is made from; see `GANDefectInpaint`.
         place_like: how far places like those that the defect was seen in are preferred; see `GANDefectInpaint`.
         max_shift: how far from where its shape was seen a defect may lie, in image heights and widths; 1: anywhere.
-        min_contrast: levels of 255 that a defect must change at the 75th percentile over its mask; one that does not is
-            drawn again, and at last dropped with its label.
+        min_contrast: levels of 255 that a defect must change at the 75th percentile over its mask; one that does not,
+            or that is lost in the grain, is drawn again, and at last dropped with its label; 0 keeps all.
         p: probability of painting an image.
         seed: of the draws; None takes one from the system. Processes that train together need different seeds.
 

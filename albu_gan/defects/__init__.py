@@ -5,6 +5,7 @@ from albu_gan.defects.bank import (
 )
 from albu_gan.defects.collect import Annotated, Collected, LeftOut, annotated_images, collect
 from albu_gan.defects.cutting import (
+    jitter_and_cut,
     longest_side,
 )
 from albu_gan.defects.donors import Donor
@@ -92,6 +93,7 @@ __all__ = [
     "find_alike_place",
     "fitting_value",
     "invented",
+    "jitter_and_cut",
     "jitter_shape",
     "lay",
     "longest_side",

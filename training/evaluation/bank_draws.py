@@ -8,7 +8,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from albu_gan.defects import USUAL, Occupancy, Shape, draw_fitting, dress, find_alike_place, jitter_shape, wear
+from albu_gan.defects import (
+    USUAL,
+    Occupancy,
+    Shape,
+    draw_fitting,
+    dress,
+    find_alike_place,
+    jitter_and_cut,
+    jitter_shape,
+    wear,
+)
 from albu_gan.painting import Draw, contrast, edge_weight, paste
 from training.evaluation.bank_sides import Sides, Surface
 
@@ -119,9 +129,12 @@ def paint(sides: Sides, placed: Placed, variation: float, again: bool = False) -
             continue
         image = surface.image.copy()
         draw = Draw(shape.mask, top, left, shape.class_index, np.empty(0, np.float32), None, shape.look)
-        for patch in sides.painter.paint(surface.image, [draw]):
-            paste(image, patch)
-        if contrast(surface.image[rows, columns], image[rows, columns], shape.mask) >= MIN_CONTRAST:
+        (patch,) = sides.painter.paint(surface.image, [draw])
+        paste(image, patch)
+        if (
+            patch.clarity >= 1
+            and contrast(surface.image[rows, columns], image[rows, columns], shape.mask) >= MIN_CONTRAST
+        ):
             return Painted(image, shape.mask, top, left)
     return None
 
@@ -190,7 +203,8 @@ def _placed(sides: Sides, class_index: int, rng: np.random.Generator) -> Placed 
     taken = Occupancy((surface.image.shape[0], surface.image.shape[1]), surface.blocked)
     found = []
     for _ in range(SHAPE_TRIES):  # as `DefectSampler.draw_one` does
-        shape = jittered(bank[draw_fitting(bank, class_index, surface.image, PLACE_LIKE, rng)], rng)
+        donor = bank[draw_fitting(bank, class_index, surface.image, PLACE_LIKE, rng)]
+        shape = jitter_and_cut(donor, taken.image_hw, SCALE_RANGE, ROTATE_RANGE, rng)
         place = find_alike_place(bank, shape, taken, rng, surface.image, PLACE_LIKE)
         if place is not None:
             corner, unlike = place
