@@ -55,9 +55,9 @@ def test_a_faint_defect_is_made_stronger_but_not_much() -> None:
 
 def test_donors_that_would_be_lost_in_the_grain_are_not_drawn() -> None:
     clarities, grains = np.array([1.0, 3.0, np.inf]), np.full(3, 0.1)
-    assert seen_clearly(clarities, grains, np.array([0.1, 0.3])).tolist() == [True, True, True]
-    assert seen_clearly(clarities, grains, np.array([0.15, 0.3])).tolist() == [False, True, True]
-    assert seen_clearly(clarities[:2], grains[:2], np.array([2.0])).all()
+    assert seen_clearly(clarities, grains, np.array([0.1, 0.3]), 1.0).tolist() == [True, True, True]
+    assert seen_clearly(clarities, grains, np.array([0.15, 0.3]), 1.0).tolist() == [False, True, True]
+    assert seen_clearly(clarities[:2], grains[:2], np.array([2.0]), 1.0).all()
 
 
 def scenes(grain: float, count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:

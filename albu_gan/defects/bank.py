@@ -221,10 +221,14 @@ class DefectBank:
 
     def least_clarity(self, index: int) -> float:
         """Return how clearly what is painted after a defect has to stand out; 0 where that cannot be said."""
-        class_index = self.class_of(index)
+        known = np.isfinite(self.clarities([index])[0])
+        return self.least_clarity_of_class(self.class_of(index)) if known else 0.0
+
+    def least_clarity_of_class(self, class_index: int) -> float:
+        """Return how clearly what is painted of a class has to stand out; 0 where that cannot be said."""
         if class_index not in self._least:
             self._least[class_index] = least_clarity(self.clarities(self._of_class[class_index]))
-        return self._least[class_index] if np.isfinite(self.clarities([index])[0]) else 0.0
+        return self._least[class_index]
 
     def surroundings(self, index: int) -> tuple[np.ndarray, Metric]:
         """Return what a defect was seen on, (D,), and what that differs by within its class."""

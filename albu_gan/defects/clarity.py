@@ -24,7 +24,7 @@ def clarity(residual: np.ndarray, mask: np.ndarray, grain: float) -> float:
         mask: (h, w) bool, not empty.
         grain: standard deviation of the pixels of the surface, in units of the full range.
     """
-    mean = abs(float(residual.sum(dtype=np.float64))) / (residual.shape[2] * int(np.count_nonzero(mask)))
+    mean = abs(float(residual.sum())) / (residual.shape[2] * int(np.count_nonzero(mask)))
     return float(mean / max(grain, LEAST_GRAIN))
 
 
@@ -69,17 +69,18 @@ def made_clear(residual: np.ndarray, found: float, least: float) -> tuple[np.nda
     return residual * np.float32(gain), gain * found / least
 
 
-def seen_clearly(clarities: np.ndarray, grains: np.ndarray, views: np.ndarray) -> np.ndarray:
+def seen_clearly(clarities: np.ndarray, grains: np.ndarray, views: np.ndarray, least: float) -> np.ndarray:
     """Say which donors of a class would be seen in an image.
 
     Args:
         clarities: (N,) of the donors.
         grains: (N,) of what they were seen on, as `albu_gan.defects.likeness.describe` has it: a square root.
         views: (V,) likewise, of spots of the image.
+        least: clarity that their class asks for.
 
     Returns:
         (N,) bool; all True if no donor would.
     """
     there = clarities * np.square(grains / max(float(views.min()), 1e-3))
-    seen: np.ndarray = there * MOST_GAIN >= least_clarity(clarities)
+    seen: np.ndarray = there * MOST_GAIN >= least
     return seen if seen.any() else ~seen

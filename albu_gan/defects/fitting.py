@@ -49,7 +49,8 @@ def draw_fitting(
     spots = rng.integers((max(height - 15, 1), max(width - 15, 1)), size=(VIEWS, 2))
     seen, usual = bank.surroundings_of_class(class_index, painted)
     views = describe(image, PROBE, spots)
-    clear = seen_clearly(bank.clarities(members), seen[:, -1], views[:, -1])
+    least = bank.least_clarity_of_class(class_index)
+    clear = seen_clearly(bank.clarities(members), seen[:, -1], views[:, -1], least)
     return members[choose(fitting_odds(views, seen, usual, USUAL, strength, clear), rng)]
 
 
